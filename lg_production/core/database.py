@@ -1,0 +1,247 @@
+"""One PostgreSQL, one pool. Every SQL statement of lg_production passes here."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from ..errors import DatabaseUnavailable, PoolExhausted, SchemaOutdated
+from . import schema
+from .combiner import Combiner
+from .steps import Row, Statement
+from .worker import Worker
+
+T = TypeVar("T")
+Connection = psycopg.Connection[Row]
+
+
+class Database:
+    """A PostgreSQL database, by URL: one pool, autocommit, one statement a transaction.
+
+    `url` is a libpq URL or connection string. `max_connections` bounds the pool, which is
+    also the number of threads that serve `aexecute`. `timeout` bounds both the wait for a
+    connection and the time for which a repeatable statement is tried again when the server
+    has gone away.
+
+    Raises `DatabaseUnavailable`, `PoolExhausted` and `SchemaOutdated`, never psycopg's
+    connection errors; errors of a statement itself pass through.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        max_connections: int = 16,
+        timeout: timedelta = timedelta(seconds=10),
+    ) -> None:
+        try:
+            parameters = conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            raise DatabaseUnavailable(
+                "The URL is not a PostgreSQL URL; expected postgresql://user@host:port/name."
+            ) from None
+        self.url = url
+        self.name = str(parameters.get("dbname") or "")
+        self.timeout = timeout
+        self.max_connections = max_connections
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            kwargs={"autocommit": True},
+            min_size=1,
+            max_size=max_connections,
+            timeout=timeout.total_seconds(),
+            open=False,
+        )
+        self._opening = threading.Lock()
+        self._opened = self._ready = False
+        self._closing: list[Callable[[], None]] = []
+        self._threads = ThreadPoolExecutor(max_connections, "lg_production")
+        self._combiner = Combiner(self._rows, self._threads.submit)
+        self.worker = Worker(url)
+
+    def __repr__(self) -> str:
+        return f"Database({self.name!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ statements
+
+    def execute(self, statement: Statement[T]) -> T:
+        """Run one statement and return what its `read` makes of the rows."""
+        self._check()
+        if statement.shared:
+            return statement.read(self._combiner.execute(statement))
+        return statement.read(self._rows(statement))
+
+    async def aexecute(self, statement: Statement[T]) -> T:
+        """Run one statement without blocking the event loop, which may be any loop."""
+        if not self._ready:
+            await asyncio.wrap_future(self._threads.submit(self._check))
+        if statement.shared:
+            future = self._combiner.submit(statement)
+            # Shielded: a batch belongs to others too, and must not be cancelled by one.
+            return statement.read(await asyncio.shield(asyncio.wrap_future(future)))
+        rows = self._threads.submit(self._rows, statement)
+        return statement.read(await asyncio.shield(asyncio.wrap_future(rows)))
+
+    async def arun(self, function: Callable[[], T]) -> T:
+        """Run blocking database work in one of this database's own threads."""
+        return await asyncio.wrap_future(self._threads.submit(function))
+
+    def _rows(self, statement: Statement[Any]) -> Sequence[Row]:
+        """The rows, through any number of reconnections within the time-out if repeatable."""
+        deadline, pause = time.monotonic() + self.timeout.total_seconds(), 0.05
+        while True:
+            try:
+                with self.connection() as connection:
+                    return fetch(connection, statement)
+            except DatabaseUnavailable:
+                if not statement.repeatable or time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+                self._pool.check()  # throws out what else broke with it
+                pause = min(2 * pause, 1.0)
+
+    # ----------------------------------------------------------------- connections
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection of the pool, in autocommit, for this block."""
+        connection = self._borrow()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A connection in a transaction: it commits with the block, or not at all.
+
+        What the block raises passes through unchanged; a failed BEGIN or COMMIT raises
+        `DatabaseUnavailable`, and only the tables can tell whether the COMMIT happened.
+        """
+        self._check()
+        with self.connection() as connection:
+            scope = connection.transaction()
+            with translated():
+                scope.__enter__()
+            try:
+                yield Transaction(self, connection)
+            except BaseException as error:
+                with suppress(psycopg.OperationalError, psycopg.InterfaceError):
+                    scope.__exit__(type(error), error, error.__traceback__)
+                raise
+            with translated():
+                scope.__exit__(None, None, None)
+
+    def _borrow(self) -> Connection:
+        self._open()
+        try:
+            return self._pool.getconn()
+        except PoolTimeout:
+            pass
+        except PoolClosed:
+            raise DatabaseUnavailable("This Database was closed; make a new one.") from None
+        with translated(), psycopg.connect(self.url, connect_timeout=2):
+            raise PoolExhausted(f"(max_connections={self.max_connections})")
+
+    @property
+    def pool(self) -> ConnectionPool[Connection]:
+        """The open pool, for libraries that take one (PostgresSaver); share it, do not close it."""
+        self._open()
+        return self._pool
+
+    def _open(self) -> None:
+        if not self._opened:
+            with self._opening:
+                if not self._opened:
+                    self._pool.open()
+                    self._opened = True
+
+    # ---------------------------------------------------------------------- schema
+
+    def migrate(self) -> None:
+        """Bring the schema `lg_production` up to date. Safe to call twice, and from many."""
+        with self.connection() as connection, connection.transaction():
+            schema.migrate(connection)
+        self._ready = False
+
+    def _check(self) -> None:
+        """Refuse to work on a schema that is older or newer than this code."""
+        if self._ready:
+            return
+        with self.connection() as connection:
+            problem = schema.problem(connection)
+        if problem:
+            raise SchemaOutdated(problem)
+        self._ready = True
+
+    # ------------------------------------------------------------------------- end
+
+    def on_close(self, function: Callable[[], None]) -> None:
+        """Call `function` when this database is closed, before its pool is."""
+        self._closing.append(function)
+
+    def close(self) -> None:
+        """Close the pool. A second call does nothing; a closed database cannot be used again."""
+        while self._closing:
+            self._closing.pop()()
+        self.worker.close()
+        self._threads.shutdown(wait=True)
+        self._opened = True  # a pool that was never opened stays closed
+        self._pool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The open transaction of `Database.transaction`, which runs statements like a database."""
+
+    database: Database
+    connection: Connection
+
+    def execute(self, statement: Statement[T]) -> T:
+        """Run a statement inside this transaction."""
+        return statement.read(fetch(self.connection, statement))
+
+    async def aexecute(self, statement: Statement[T]) -> T:
+        """Run a statement inside this transaction, off the event loop."""
+        return await self.database.arun(lambda: self.execute(statement))
+
+
+def fetch(connection: Connection, statement: Statement[Any]) -> list[Row]:
+    """Send a statement; no rows if it returns none."""
+    with translated():
+        cursor = connection.execute(statement.sql, statement.params)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """psycopg's connection errors as ours; a connection error names no password."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if is_connection_loss(error):
+            raise DatabaseUnavailable(f"({str(error).strip().splitlines()[0]})") from None
+        raise
+
+
+def is_connection_loss(error: psycopg.Error) -> bool:
+    """Whether the connection, not the statement, failed."""
+    state = error.sqlstate
+    return state is None or state[:2] == "08" or state in {"57P01", "57P02", "57P03", "57P05"}

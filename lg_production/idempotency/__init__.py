@@ -1,0 +1,28 @@
+"""1. Idempotency and safe retries: a crash, a retry or a resume never books twice."""
+
+from .current import (
+    CurrentEffect,
+    InjectedConnection,
+    InjectedIdempotencyKey,
+    current_effect,
+    mcp_meta,
+)
+from .node import IdempotentToolNode
+from .policy import EffectPolicy, Happened, NotHappened, Unknown
+from .retry import RetryPolicy
+from .tool import Idempotent
+
+__all__ = [
+    "CurrentEffect",
+    "EffectPolicy",
+    "Happened",
+    "Idempotent",
+    "IdempotentToolNode",
+    "InjectedConnection",
+    "InjectedIdempotencyKey",
+    "NotHappened",
+    "RetryPolicy",
+    "Unknown",
+    "current_effect",
+    "mcp_meta",
+]

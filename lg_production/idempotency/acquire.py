@@ -1,0 +1,203 @@
+"""Get the right to carry out an effect, or find out how it went."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias, cast
+
+from ..core.interrupts import pass_over
+from ..core.steps import Call, Sleep, Steps
+from ..errors import IdempotencyConflict, IdempotencyInProgress, NotDurable, OutcomeUnknown
+from . import ledger
+from .ledger import Effect
+from .operation import Operation
+from .policy import EffectPolicy, Found, Happened, NotHappened, Unknown
+from .questions import settle_doubts
+
+Step: TypeAlias = Literal["settled", "run", "wait", "probe", "ask"]
+SETTLED = {"succeeded", "failed_final", "compensated"}
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+
+
+class CannotAsk(OutcomeUnknown):
+    """
+    Nobody can know yet whether this effect happened, and a question about one of several
+    calls of a node could get the answer to another. Use IdempotentToolNode, which asks about
+    all of them at once, or settle it: `lg-production effects resolve`.
+    """
+
+
+def decide(effect: Effect, policy: EffectPolicy) -> Step:
+    """What to do about an effect that is already in the ledger: the recovery ladder."""
+    if effect.expired and effect.state in SETTLED | {"failed_retryable", "ready"}:
+        return "run"
+    if effect.state in SETTLED:
+        return "settled"
+    if effect.state in ("ready", "failed_retryable"):
+        return "run"
+    if effect.state == "compensating" or (effect.state == "claimed" and not effect.gone):
+        return "wait"
+    if policy.recovery == "at_least_once" or key_is_remembered(effect, policy):
+        return "run"
+    return "probe" if policy.recovery == "probe" else "ask"
+
+
+def key_is_remembered(effect: Effect, policy: EffectPolicy) -> bool:
+    """Whether the provider still knows the native key of the first attempt."""
+    return policy.native_ttl is not None and effect.age < policy.native_ttl
+
+
+@dataclass(slots=True)
+class Patience:
+    """Waits a little longer each time, up to a bound. Counts what it slept, reads no clock."""
+
+    bound: timedelta
+    waited: float = 0.0
+    pause: float = FIRST_PAUSE
+
+    def once(self) -> Steps[bool]:
+        """Wait; False when the bound is reached."""
+        if self.waited >= self.bound.total_seconds():
+            return False
+        yield from Sleep(self.pause)
+        self.waited += self.pause
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
+        return True
+
+
+def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
+    """The effect, and whether it is ours to carry out; otherwise it is settled.
+
+    Raises `IdempotencyConflict`, `IdempotencyInProgress`, `NotDurable` and
+    `OutcomeUnknown`, or pauses the graph to ask a person. In all these cases nothing was
+    done.
+    """
+    owner_patience, barrier_patience = Patience(op.bounds.wait), Patience(op.bounds.barrier)
+    probed = answered = False
+    while True:
+        effect = yield from ledger.claim(op.wanted)
+        if effect == "raced":
+            continue
+        if effect == "not_durable":
+            yield from _await_barrier(op, barrier_patience)
+            continue
+        assert isinstance(effect, Effect)  # noqa: S101 - for the type checker
+        if effect.owner == op.wanted.owner and effect.state == "claimed":
+            return effect, True
+        step = decide(effect, op.policy)
+        if not effect.expired and effect.fingerprint not in (None, op.wanted.fingerprint):
+            yield from op.emit("conflict", effect)
+            raise IdempotencyConflict(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
+        match step:
+            case "settled":
+                return effect, False
+            case "run":
+                if not answered:
+                    yield from _pass_over_answers(op, effect)
+                if taken := (yield from _reclaim(op, effect, barrier_patience)):
+                    return taken, True
+            case "wait":
+                yield from _await_owner(op, effect, owner_patience)
+            case "probe":
+                answered = yield from _probe(op, effect, again=probed)
+                probed = effect.state == "in_doubt"
+            case "ask":
+                answered = yield from _ask(op, effect)
+
+
+def _await_barrier(op: Operation, patience: Patience) -> Steps[None]:
+    task = op.wanted.task
+    if task is not None and task.durability == "exit":
+        raise NotDurable("The run uses durability='exit'; use 'sync' or 'async'.")
+    if not (yield from patience.once()):
+        raise NotDurable(
+            f"Waited {op.bounds.barrier.total_seconds():g} s for it. The graph needs a "
+            "PostgresSaver on the ledger's database and durability 'sync' or 'async'; with "
+            "another checkpointer pass barrier=False, and know that a crash may then repeat it."
+        )
+
+
+def _await_owner(op: Operation, effect: Effect, patience: Patience) -> Steps[None]:
+    if patience.waited == 0:
+        yield from op.emit("waited", effect)
+    if not (yield from patience.once()):
+        raise IdempotencyInProgress(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
+
+
+def _pass_over_answers(op: Operation, effect: Effect) -> Steps[None]:
+    """The tool may interrupt too: hand it no answer that this task was given for us."""
+    task_id = op.wanted.task.task_id if op.wanted.task else None
+    if op.may_ask and effect.asked_task == task_id and effect.asked_slot is not None:
+        yield from pass_over(effect.asked_slot + 1)
+
+
+def _reclaim(op: Operation, seen: Effect, patience: Patience) -> Steps[Effect | None]:
+    native_key = yield from ledger.reclaim(op.wanted, seen)
+    if native_key is None:
+        # Either somebody was faster, which the next claim tells, or the barrier stands.
+        yield from _await_barrier(op, patience)
+        return None
+    return replace(
+        seen,
+        state="claimed",
+        owner=op.wanted.owner,
+        native_key=native_key,
+        version=seen.version + 1,
+        attempt=1 if seen.expired else seen.attempt + 1,
+        age=timedelta(0) if seen.expired else seen.age,
+        gone=False,
+        expired=False,
+    )
+
+
+def probe(op: Operation, native_key: str) -> Steps[Found]:
+    """What the provider says. A probe that fails says nothing."""
+    asked = op.policy.probe
+    assert asked is not None  # noqa: S101 - EffectPolicy requires it
+
+    def ask_provider() -> Any:
+        return asked(native_key, op.arguments)
+
+    async def ask_provider_async() -> Any:
+        found = ask_provider()
+        return await found if inspect.isawaitable(found) else found
+
+    try:
+        found = yield from Call(ask_provider, ask_provider_async)
+    except Exception:  # noqa: BLE001 - whatever it is, it is no evidence
+        return Unknown()
+    return cast("Found", found)
+
+
+def _probe(op: Operation, effect: Effect, *, again: bool) -> Steps[bool]:
+    """Let the provider settle the doubt, and ask a person where it cannot."""
+    if effect.state == "claimed":
+        yield from ledger.doubt(effect)
+        return False
+    found: Found = Unknown() if again else (yield from probe(op, effect.native_key))
+    yield from op.emit("probed", effect)
+    match found:
+        case Happened(result=result):
+            yield from ledger.settle_doubt(effect, "succeeded", op.encode(result))
+        # A stopped process may yet go on: its call can still arrive at the provider.
+        case NotHappened() if effect.certain:
+            yield from ledger.settle_doubt(effect, "ready", None)
+        case _:
+            return (yield from _ask(op, effect))
+    return False
+
+
+def _ask(op: Operation, effect: Effect) -> Steps[bool]:
+    """Put the doubt to a person; true once their decision is recorded."""
+    if effect.state == "claimed":
+        yield from ledger.doubt(effect)
+        return False
+    task = op.wanted.task
+    if task is None or not op.may_ask:
+        raise CannotAsk(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
+    yield from op.emit("in_doubt", effect)
+    shown = {effect.key: (op.wanted.tool, op.arguments)}
+    yield from settle_doubts([effect], shown, task.task_id, decided_by=op.decided_by)
+    return True

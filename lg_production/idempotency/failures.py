@@ -1,0 +1,118 @@
+"""What an exception says about the effect: not sent, rejected, or nothing at all.
+
+Only what is known is believed. A refused connection was never sent; a 4xx was read and
+refused; a time-out, a reset, a 5xx or a cancellation leaves the effect in doubt.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.tools import ToolException
+from pydantic import ValidationError
+
+Verdict: TypeAlias = Literal["not_sent", "rejected", "in_doubt", "unexplained"]
+
+# Names, not classes: the HTTP clients are the user's, and none is imported here.
+NEVER_SENT = {
+    "ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL",
+    "LocalProtocolError", "ClientConnectorError", "NewConnectionError",
+}  # fmt: skip
+IN_DOUBT = {
+    "ReadTimeout", "WriteTimeout", "TimeoutException", "Timeout", "ReadError", "WriteError",
+    "RemoteProtocolError", "NetworkError", "TransportError", "ConnectionError",
+    "ServerDisconnectedError", "ServerTimeoutError", "ClientOSError", "ProtocolError",
+    "ChunkedEncodingError", "APITimeoutError", "APIConnectionError",
+}  # fmt: skip
+NOT_CARRIED_OUT = {429, 503}
+"""Refused for now, before any work: RFC 6585 section 4, RFC 9110 section 15.6.4."""
+AMBIGUOUS_STATUS = {408, 409, 423, 425}
+
+
+def judge(error: BaseException) -> Verdict:
+    """What this exception says about the effect.
+
+    `unexplained` is an exception that says nothing about a transport: as much in doubt as
+    the others, but likely a fault in the tool, which its author should see.
+    """
+    if isinstance(error, ValidationError) and _while_parsing(error.__traceback__):
+        return "not_sent"
+    verdicts = [_judge_one(link) for link in _chain(error)]
+    if "in_doubt" in verdicts:
+        return "in_doubt"
+    return next((v for v in verdicts if v), "unexplained")
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status an exception carries, as httpx, requests, aiohttp and openai carry it."""
+    response = getattr(error, "response", None)
+    for holder in (response, error):
+        for name in ("status_code", "status"):
+            value = getattr(holder, name, None)
+            if isinstance(value, int) and 100 <= value <= 599:
+                return value
+    return None
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds that a Retry-After header asks for (RFC 9110 section 10.2.3), or None."""
+    for link in _chain(error):
+        headers: Any = getattr(getattr(link, "response", None), "headers", None)
+        value = headers.get("retry-after") if hasattr(headers, "get") else None
+        if value is None:
+            continue
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            try:
+                when = parsedate_to_datetime(value)
+            except ValueError:
+                return None
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def _judge_one(error: BaseException) -> Verdict | None:
+    status = status_of(error)
+    if status is not None:
+        if status in NOT_CARRIED_OUT:
+            return "not_sent"
+        if 400 <= status < 500 and status not in AMBIGUOUS_STATUS:
+            return "rejected"
+        return "in_doubt"
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if isinstance(error, ConnectionRefusedError | socket.gaierror) or names & NEVER_SENT:
+        return "not_sent"
+    if isinstance(error, TimeoutError | ConnectionError) or names & IN_DOUBT:
+        return "in_doubt"
+    if isinstance(error, ToolException):
+        return "rejected"
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception, what caused it, and so on. A refused connection hides in a deeper link."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        if _judge_one(link) == "not_sent":
+            return
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+
+
+def _while_parsing(traceback: TracebackType | None) -> bool:
+    """Whether LangChain was still reading the arguments, so that the tool never ran."""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_name == "_parse_input" and "langchain_core" in code.co_filename:
+            return True
+        traceback = traceback.tb_next
+    return False

@@ -1,0 +1,55 @@
+"""Keeps the leases of effects that are under way, so that a slow tool is not taken for dead."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from datetime import timedelta
+from uuid import UUID
+
+from ..core.database import Database
+from ..errors import LgProductionError
+from .ledger import extend
+
+logger = logging.getLogger("lg_production")
+
+
+class Leases:
+    """The effects this process is carrying out. A thread renews them; it idles when there are none.
+
+    A process that is stopped (SIGSTOP, a frozen machine) stops renewing, so its leases run
+    out; one that died loses its advisory lock, which others see at once.
+    """
+
+    def __init__(self, database: Database, lease: timedelta) -> None:
+        self.database, self.lease = database, lease
+        self._held: dict[UUID, bytes] = {}
+        self._wake = threading.Event()
+        self._pid = 0
+
+    def hold(self, owner: UUID, key: bytes) -> None:
+        """Renew this owner's lease until `drop`."""
+        self._held[owner] = key
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._wake.clear()
+            threading.Thread(target=self._renew, name="lg_production-leases", daemon=True).start()
+            self.database.on_close(self._close)
+
+    def drop(self, owner: UUID) -> None:
+        """The effect is settled, or was never begun."""
+        self._held.pop(owner, None)
+
+    def _renew(self) -> None:
+        while not self._wake.wait(self.lease.total_seconds() / 3):
+            try:
+                self.database.worker.renew()
+                if held := dict(self._held):
+                    self.database.execute(extend(held, self.lease))
+            except LgProductionError as error:
+                logger.warning("leases were not renewed: %s", error)
+
+    def _close(self) -> None:
+        self._pid = 0
+        self._wake.set()

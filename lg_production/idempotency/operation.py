@@ -1,0 +1,67 @@
+"""One effect that somebody wants carried out once, whatever asked for it: a tool call, a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ..core.events import Event
+from ..core.steps import Emit, Steps
+from .codec import Codec
+from .current import CurrentEffect
+from .ledger import Effect, Wanted
+from .policy import EffectPolicy
+from .retry import RetryBudget
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one run of the user's code ended.
+
+    `handled`: the exception was turned into `result`, a message for the model.
+    """
+
+    result: Any
+    error: Exception | None = None
+    handled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long to wait: for another worker's result, and for a checkpoint to be written."""
+
+    wait: timedelta = timedelta(seconds=30)
+    barrier: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Everything the protocol needs to know."""
+
+    wanted: Wanted
+    policy: EffectPolicy
+    arguments: Mapping[str, Any]
+    codec: Codec
+    encode: Callable[[Any], tuple[str, bytes]]
+    """Type and bytes of what a tool returned; a placeholder where it cannot be kept."""
+    run: Callable[[CurrentEffect], Steps[Ran]]
+    bounds: Bounds
+    budget: RetryBudget
+    decided_by: str
+    may_ask: bool
+    """False where LangGraph could hand the answer to another call of the same task."""
+
+    def emit(self, outcome: str, effect: Effect | None = None) -> Emit:
+        """The event `effect.<outcome>`."""
+        wanted = self.wanted
+        attributes: dict[str, str | int | float | bool | None] = {
+            "tool": wanted.tool,
+            "tenant": wanted.tenant,
+            "key": wanted.key.hex(),
+            "thread_id": wanted.task.thread_id if wanted.task else None,
+            "tool_call_id": wanted.tool_call_id,
+            "attempt": effect.attempt if effect else None,
+        }
+        return Emit(Event(f"effect.{outcome}", attributes))

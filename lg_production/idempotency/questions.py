@@ -1,0 +1,138 @@
+"""Put effects in doubt to a person, and act on nothing but the answer to that question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+
+from ..core.interrupts import Answer, Question, ask, pass_over
+from ..core.steps import Steps
+from .codec import Codec
+from .decisions import ACTIONS, MEANING, Decision, asked, read_decisions, resolve
+from .ledger import Effect
+
+Doubts = Mapping[bytes, tuple[str, Mapping[str, Any]]]
+"""For each key, the tool's name and arguments: what a person is shown."""
+
+
+def settle_doubts(
+    effects: Sequence[Effect],
+    shown: Doubts,
+    task_id: str,
+    *,
+    decided_by: str,
+    consumed: int = 0,
+) -> Steps[int]:
+    """Ask about the effects in doubt, all in one interrupt, and record what is decided.
+
+    Pauses the graph unless a decision made in this task was just recorded, or nothing is in
+    doubt. `consumed` interrupts of this task were used up in this run of it; returns their
+    new number, which counts the ones whose callers are settled and will not call again.
+    """
+    before = [e for e in effects if e.asked_task == task_id and e.asked_slot is not None]
+    slots = {e.asked_slot for e in before if e.asked_slot is not None}
+    last = max(slots, default=-1)
+    open_ = [e for e in before if e.asked_slot == last and e.state == "in_doubt"]
+    problem = ""
+    if open_ and last >= consumed:
+        answer = yield from _ask(open_, shown, task_id, last, consumed)
+        consumed = answer.slot + 1
+        read = read_decisions(answer.value, 1 + max(e.asked_place or 0 for e in open_))
+        if isinstance(read, list):
+            for effect in open_:
+                yield from _record(effect, read[effect.asked_place or 0], shown, decided_by)
+            return consumed
+        problem = read.problem
+    else:
+        theirs = sum(e.interrupts for e in effects if _asked_for_itself(e, task_id))
+        past = max(last + 1, theirs + len(slots), consumed)
+        yield from pass_over(past - consumed)
+        consumed = past
+    doubtful = [e for e in effects if e.state == "in_doubt"]
+    if doubtful:
+        yield from _ask(doubtful, shown, task_id, None, consumed, problem)
+    return consumed
+
+
+def _asked_for_itself(effect: Effect, task_id: str) -> bool:
+    """A tool that interrupted in this task, was answered, and is done: its answers are spent."""
+    return effect.interrupt_task == task_id and effect.state in ("succeeded", "failed_final")
+
+
+def _ask(
+    effects: Sequence[Effect],
+    shown: Doubts,
+    task_id: str,
+    slot: int | None,
+    start: int,
+    problem: str = "",
+) -> Steps[Answer]:
+    payload = request(effects, shown, problem)
+    question = Question(payload, slot, lambda n: asked(effects, task_id, n))
+    return (yield from ask(question, start=start))
+
+
+def request(effects: Sequence[Effect], shown: Doubts, problem: str = "") -> dict[str, Any]:
+    """LangChain's HITLRequest, one action for each effect, with what is known of it besides."""
+    actions = []
+    for effect in effects:
+        name, arguments = shown[effect.key]
+        actions.append({
+            "name": name,
+            "args": dict(arguments),
+            "description": _describe(effect, name, problem),
+            "idempotency_key": effect.key.hex(),
+            "native_key": effect.native_key,
+            "version": effect.version,
+            "attempt": effect.attempt,
+        })  # fmt: skip
+    names = dict.fromkeys(action["name"] for action in actions)
+    return {
+        "action_requests": actions,
+        "review_configs": [
+            {"action_name": name, "allowed_decisions": list(ACTIONS)} for name in names
+        ],
+    }
+
+
+def _describe(effect: Effect, name: str, problem: str) -> str:
+    age = timedelta(seconds=round(effect.age.total_seconds()))
+    choices = "; ".join(f"{action}: {meaning}" for action, meaning in MEANING.items())
+    why = f" ({effect.error})" if effect.error else ""
+    told = f" The last answer was not understood: {problem}." if problem else ""
+    return (
+        f"Nobody knows whether {name} happened: it was begun {age} ago and its outcome was "
+        f"lost{why}. Look it up at the provider. {choices}.{told}"
+    )
+
+
+def _record(effect: Effect, decision: Decision, shown: Doubts, decided_by: str) -> Steps[None]:
+    name, _ = shown[effect.key]
+    yield from resolve(
+        effect,
+        decision,
+        outcome=outcome_of(effect, decision, name),
+        decided_by=decided_by,
+        reason=decision.message or MEANING[decision.action],
+        by_resume=True,
+    )
+
+
+def outcome_of(effect: Effect, decision: Decision, name: str) -> tuple[str, bytes] | None:
+    """What the decision makes the tool's outcome: none for approve, it will run."""
+    if decision.action == "approve":
+        return None
+    message = ToolMessage(
+        decision.message
+        if decision.action == "respond"
+        else f"{name} was not carried out: a person decided so. {decision.message}".strip(),
+        name=name,
+        tool_call_id=effect.tool_call_id or "",
+        status="success" if decision.action == "respond" else "error",
+    )
+    return Codec().dump(message)
+
+
