@@ -14,7 +14,9 @@ from .idempotency import (
     NotHappened,
     RetryPolicy,
     Unknown,
+    compensate,
     current_effect,
+    idempotent_step,
 )
 from .persistence import Checkpointer
 
@@ -35,8 +37,10 @@ __all__ = [
     "RetryPolicy",
     "ToolWrapper",
     "Unknown",
+    "compensate",
     "current_effect",
     "embedded_database",
+    "idempotent_step",
     "log_events",
     "tool_node",
 ]

@@ -1,4 +1,4 @@
-"""Everything lg_production raises. The docstring is the message; `retryable` says if trying helps."""
+"""Everything lg_production raises. The docstring is the message; `retryable`: trying helps."""
 
 from __future__ import annotations
 

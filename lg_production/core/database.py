@@ -232,7 +232,7 @@ def fetch(connection: Connection, statement: Statement[Any]) -> list[Row]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """psycopg's connection errors as ours; a connection error names no password."""
+    """Psycopg's connection errors as ours; a connection error names no password."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:

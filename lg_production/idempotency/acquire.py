@@ -86,11 +86,8 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
         assert isinstance(effect, Effect)  # noqa: S101 - for the type checker
         if effect.owner == op.wanted.owner and effect.state == "claimed":
             return effect, True
-        step = decide(effect, op.policy)
-        if not effect.expired and effect.fingerprint not in (None, op.wanted.fingerprint):
-            yield from op.emit("conflict", effect)
-            raise IdempotencyConflict(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
-        match step:
+        yield from _refuse_conflict(op, effect)
+        match decide(effect, op.policy):
             case "settled":
                 return effect, False
             case "run":
@@ -105,6 +102,12 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
                 probed = effect.state == "in_doubt"
             case "ask":
                 answered = yield from _ask(op, effect)
+
+
+def _refuse_conflict(op: Operation, effect: Effect) -> Steps[None]:
+    if not effect.expired and effect.fingerprint not in (None, op.wanted.fingerprint):
+        yield from op.emit("conflict", effect)
+        raise IdempotencyConflict(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
 
 
 def _await_barrier(op: Operation, patience: Patience) -> Steps[None]:

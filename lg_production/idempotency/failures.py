@@ -45,7 +45,9 @@ def judge(error: BaseException) -> Verdict:
     verdicts = [_judge_one(link) for link in _chain(error)]
     if "in_doubt" in verdicts:
         return "in_doubt"
-    return next((v for v in verdicts if v), "unexplained")
+    # A ToolException says that it failed; only what it was raised from says how.
+    said = "rejected" if isinstance(error, ToolException) else "unexplained"
+    return next((v for v in verdicts if v), said)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -91,8 +93,6 @@ def _judge_one(error: BaseException) -> Verdict | None:
         return "not_sent"
     if isinstance(error, TimeoutError | ConnectionError) or names & IN_DOUBT:
         return "in_doubt"
-    if isinstance(error, ToolException):
-        return "rejected"
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -26,7 +27,7 @@ def digest(*parts: str) -> bytes:
 
 def canonical(value: Any) -> str:
     """JSON in one spelling: sorted keys, no spaces, and 300.0 is 300 (after RFC 8785)."""
-    jsonable = to_jsonable_python(value, inf_nan_mode="strings")
+    jsonable = to_jsonable_python(value)
     return json.dumps(
         _integral(jsonable), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
@@ -54,7 +55,7 @@ def call_key(
             raise ValueError(
                 f"business of {tool!r} must return a non-empty string, returned {name!r}"
             )
-        parts = ("business", name)
+        parts: tuple[str, ...] = ("business", name)
     elif policy.window is not None:
         identity_arguments = {
             k: v for k, v in arguments.items() if k not in policy.content_arguments
@@ -77,8 +78,10 @@ def native_key(secret: str, key: bytes) -> str:
 
 
 def _integral(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return {"float": str(value)}  # JSON has no word for it
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if isinstance(value, dict):
         return {k: _integral(v) for k, v in value.items()}
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from uuid import UUID
 
 from ..core.identity import Task
@@ -23,6 +23,7 @@ State: TypeAlias = Literal[
     "claimed", "succeeded", "failed_final", "failed_retryable", "in_doubt", "ready",
     "compensating", "compensated",
 ]  # fmt: skip
+STATES: tuple[str, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class InDoubt(ToolMessage):
     """Stands for the result of a call whose outcome nobody knows, until a person is asked."""
 
 
-class StillInDoubt(Exception):  # noqa: N818 - it never leaves this module
+class StillInDoubt(Exception):
     """Some calls of the node ended in doubt: ask about them."""
 
 
@@ -97,7 +97,7 @@ class IdempotentToolNode(WrappedToolNode):
         try:
             return super()._execute_tool_sync(request, input_type, config)
         except CannotAsk:
-            return InDoubt("in doubt", tool_call_id=request.tool_call["id"] or "")
+            return InDoubt(content="in doubt", tool_call_id=request.tool_call["id"] or "")
 
     async def _execute_tool_async(
         self, request: ToolCallRequest, input_type: Any, config: Any
@@ -105,19 +105,24 @@ class IdempotentToolNode(WrappedToolNode):
         try:
             return await super()._execute_tool_async(request, input_type, config)
         except CannotAsk:
-            return InDoubt("in doubt", tool_call_id=request.tool_call["id"] or "")
+            return InDoubt(content="in doubt", tool_call_id=request.tool_call["id"] or "")
 
     def _combine_tool_outputs(self, outputs: Any, input_type: Any) -> Any:
         if any(isinstance(output, InDoubt) for output in outputs):
             raise StillInDoubt
         return super()._combine_tool_outputs(outputs, input_type)
 
-    def _siblings(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> list[ToolCallRequest]:  # noqa: A002
+    def _siblings(
+        self,
+        input: Any,  # noqa: A002 - ToolNode's name
+        config: RunnableConfig,
+        runtime: Runtime[Any],
+    ) -> list[ToolCallRequest]:
         """The calls that share this task and have rows; none unless there are several."""
         calls, _ = self._parse_input(input)
         if len(calls) < 2:
             return []
-        state = self._extract_state(input, config)
+        state: Any = self._extract_state(input, config)
         requests = [
             ToolCallRequest(
                 tool_call=call,
@@ -173,9 +178,7 @@ def _asks(effect: Effect, policies: Mapping[bytes, EffectPolicy], steps: tuple[s
     return decide(effect, policies[effect.key]) in steps
 
 
-def check_policies(
-    policies: Mapping[str, EffectPolicy], tools: Mapping[str, BaseTool]
-) -> None:
+def check_policies(policies: Mapping[str, EffectPolicy], tools: Mapping[str, BaseTool]) -> None:
     """Refuse, before anything runs, policies that cannot mean what they say."""
     for name, policy in policies.items():
         if name not in tools:

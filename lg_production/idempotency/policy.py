@@ -90,6 +90,8 @@ class EffectPolicy(BaseModel):
             raise ValueError("recovery='probe' and probe=… go together")
         if self.business is not None and self.window is not None:
             raise ValueError("give business or window, not both: each names the action")
+        if self.compensate is not None and not self.store_arguments:
+            raise ValueError("compensate needs the arguments: leave store_arguments=True")
         if self.window is not None and self.window <= timedelta(0):
             raise ValueError("window must be longer than nothing")
         return self

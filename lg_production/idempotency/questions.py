@@ -134,5 +134,3 @@ def outcome_of(effect: Effect, decision: Decision, name: str) -> tuple[str, byte
         status="success" if decision.action == "respond" else "error",
     )
     return Codec().dump(message)
-
-

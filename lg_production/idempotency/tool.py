@@ -100,8 +100,8 @@ class Idempotent(ToolWrapper):
             warnings.warn(f"{request.tool.name}: remove one of them.", TwoRetryLayers, stacklevel=2)
         op = yield from self._operation(request, policy, identity, handler)
         if policy.recovery == "transactional":
-            return (yield from self._transactional(op))
-        return (yield from self.carry_out(op))
+            return cast("ToolResult", (yield from self._transactional(op)))
+        return cast("ToolResult", (yield from self.carry_out(op)))
 
     def carry_out(self, op: Operation) -> Steps[Any]:
         """Acquire, attempt, and ask the ledger again where the attempt lost its way."""

@@ -18,7 +18,7 @@ from .operation import Operation, Ran
 
 
 @dataclass(slots=True)
-class RolledBack(Exception):  # noqa: N818 - it carries a result, and never leaves this module
+class RolledBack(Exception):
     """The tool failed, so nothing happened: its transaction is undone."""
 
     ran: Ran

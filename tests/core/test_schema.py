@@ -1,0 +1,47 @@
+"""Migrations are replayed and compared, not trusted."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+
+DUMP = Path(__file__).parent / "schema.txt"
+COLUMNS = """
+SELECT table_name || '.' || column_name || ' ' || data_type ||
+  CASE is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE '' END || coalesce(' = ' || column_default, '')
+FROM information_schema.columns WHERE table_schema = 'lg_production'
+ORDER BY table_name, ordinal_position
+"""
+INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'lg_production' ORDER BY indexname"
+CHECKS = """
+SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+WHERE connamespace = 'lg_production'::regnamespace AND contype <> 'n' ORDER BY 1
+"""
+FUNCTIONS = """
+SELECT pg_get_functiondef(oid) FROM pg_proc
+WHERE pronamespace = 'lg_production'::regnamespace ORDER BY proname
+"""
+
+
+def dump(url: str) -> str:
+    """The schema as text, the same on every version of PostgreSQL we support."""
+    with psycopg.connect(url) as connection:
+        rows = [r[0] for q in (COLUMNS, INDEXES, CHECKS, FUNCTIONS) for r in connection.execute(q)]
+    return "\n".join(rows) + "\n"
+
+
+def test_the_migrations_make_the_schema_that_is_checked_in(database_url):
+    """A change of the schema shows in the diff of tests/core/schema.txt."""
+    assert DUMP.read_text() == dump(database_url)
+
+
+def test_migrations_are_numbered_without_gaps():
+    """0001_name.sql, 0002_name.sql, and so on."""
+    folder = resources.files("lg_production.core").joinpath("migrations")
+    names = sorted(f.name for f in folder.iterdir() if f.name.endswith(".sql"))
+
+    assert [f"{n:04}" for n in range(1, len(names) + 1)] == [name[:4] for name in names]
+    assert all(re.fullmatch(r"\d{4}_[a-z_]+\.sql", name) for name in names)
