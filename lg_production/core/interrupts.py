@@ -1,60 +1,73 @@
 """Ask a person, and never take the answer to another question for the answer to this one.
 
-LangGraph numbers the interrupts of a task by the order of the calls to `interrupt()` and
-hands the n-th answer to the n-th call. A task that asks less on its second run than on its
-first (because something is already settled) would hand "yes" to the wrong question. So
-every question is recorded with its place, and takes the answer at that place only.
+LangGraph keeps one list of answers for a task and hands its n-th entry to the n-th call of
+`interrupt()`. A task that calls less often on its second run than on its first, because
+something is settled by then, would hand "yes" to the wrong question. So a question is
+remembered with its place in that list, and the places before it are passed over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 
 from .steps import Call, Statement, Steps
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What to ask in this task, and at which slot it was asked before, if it was."""
-
-    payload: dict[str, Any]
-    slot: int | None
-    record: Callable[[int], Statement[Any]]
-    """The statement that remembers the slot, run before the graph pauses."""
+# LangGraph publishes a task's answers only under this key of the configuration.
+SCRATCHPAD = "__pregel_scratchpad"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A person's answer to a question."""
+class Place(NamedTuple):
+    """Where the running task stands: answers it has, and calls of `interrupt()` so far.
 
-    value: Any
-    slot: int
-
-
-def ask(question: Question, *, start: int = 0) -> Steps[Answer]:
-    """The answer, or a `GraphInterrupt` once the question is recorded.
-
-    `start` is the number of interrupts that this task consumed before. Answers at slots
-    that are not ours belonged to other questions of the task and are passed over.
+    `pending`: an answer has come that no call has taken yet.
     """
-    slot = start
+
+    answers: int
+    calls: int
+    pending: bool = False
+
+    @property
+    def start(self) -> int:
+        """Where the answers of a tool that runs now begin."""
+        return min(self.answers, self.calls)
+
+
+def place() -> Place:
+    """The place of the running task. The counter can be read only through its repr."""
+    scratchpad = get_config()["configurable"][SCRATCHPAD]
+    counter = getattr(scratchpad.interrupt_counter, "_counter", None)
+    calls = 0 if counter is None else int(repr(counter.__self__)[len("count(") : -1])
+    return Place(len(scratchpad.resume), calls, scratchpad.get_null_resume() is not None)
+
+
+def pass_over(slot: int | None = None) -> Steps[None]:
+    """Consume the answers before `slot`, or all: those who asked for them will not ask again."""
+    here = yield from Call(place)
+    until = here.answers if slot is None else slot
+    for _ in range(until - here.calls):
+        yield from Call(lambda: interrupt({"passed_over": True}))
+
+
+def ask(
+    payload: dict[str, Any], slot: int | None, record: Callable[[int], Statement[Any]]
+) -> Steps[Any]:
+    """The answer, or a `GraphInterrupt` while there is none.
+
+    `slot` is where this question was asked in an earlier run of the task, None if it was
+    not; `record` remembers it before the graph pauses. An answer that is already there
+    when a question is first asked was given to another.
+    """
+    yield from pass_over(slot)
     while True:
         try:
-            value = yield from Call(lambda: interrupt(question.payload))
+            answer = yield from Call(lambda: interrupt(payload))
         except GraphInterrupt:
-            yield from question.record(slot)
+            yield from record((yield from Call(place)).answers)
             raise
-        if slot == question.slot:
-            return Answer(value, slot)
-        slot += 1
-
-
-def pass_over(count: int) -> Steps[None]:
-    """Consume answers that were given, in this task, to calls that will not be run again."""
-    for _ in range(count):
-        yield from Call(lambda: interrupt({"replayed": True}))
+        if slot is not None:
+            return answer

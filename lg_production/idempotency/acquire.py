@@ -75,7 +75,7 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
     done.
     """
     owner_patience, barrier_patience = Patience(op.bounds.wait), Patience(op.bounds.barrier)
-    probed = answered = False
+    probed = False
     while True:
         effect = yield from ledger.claim(op.wanted)
         if effect == "raced":
@@ -91,17 +91,16 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
             case "settled":
                 return effect, False
             case "run":
-                if not answered:
-                    yield from _pass_over_answers(op, effect)
+                yield from _line_up(op, effect)
                 if taken := (yield from _reclaim(op, effect, barrier_patience)):
                     return taken, True
             case "wait":
                 yield from _await_owner(op, effect, owner_patience)
             case "probe":
-                answered = yield from _probe(op, effect, again=probed)
+                yield from _probe(op, effect, again=probed)
                 probed = effect.state == "in_doubt"
             case "ask":
-                answered = yield from _ask(op, effect)
+                yield from _ask(op, effect)
 
 
 def _refuse_conflict(op: Operation, effect: Effect) -> Steps[None]:
@@ -129,11 +128,13 @@ def _await_owner(op: Operation, effect: Effect, patience: Patience) -> Steps[Non
         raise IdempotencyInProgress(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
 
 
-def _pass_over_answers(op: Operation, effect: Effect) -> Steps[None]:
-    """The tool may interrupt too: hand it no answer that this task was given for us."""
+def _line_up(op: Operation, effect: Effect) -> Steps[None]:
+    """The tool may interrupt: it shall get its own answers, and no one else's."""
     task_id = op.wanted.task.task_id if op.wanted.task else None
-    if op.may_ask and effect.asked_task == task_id and effect.asked_slot is not None:
-        yield from pass_over(effect.asked_slot + 1)
+    if op.may_ask and effect.paused_task == task_id:
+        yield from pass_over(effect.paused_slot)
+    elif op.may_ask and effect.asked_task == task_id:
+        yield from pass_over()
 
 
 def _reclaim(op: Operation, seen: Effect, patience: Patience) -> Steps[Effect | None]:
@@ -174,11 +175,11 @@ def probe(op: Operation, native_key: str) -> Steps[Found]:
     return cast("Found", found)
 
 
-def _probe(op: Operation, effect: Effect, *, again: bool) -> Steps[bool]:
+def _probe(op: Operation, effect: Effect, *, again: bool) -> Steps[None]:
     """Let the provider settle the doubt, and ask a person where it cannot."""
     if effect.state == "claimed":
         yield from ledger.doubt(effect)
-        return False
+        return
     found: Found = Unknown() if again else (yield from probe(op, effect.native_key))
     yield from op.emit("probed", effect)
     match found:
@@ -188,19 +189,17 @@ def _probe(op: Operation, effect: Effect, *, again: bool) -> Steps[bool]:
         case NotHappened() if effect.certain:
             yield from ledger.settle_doubt(effect, "ready", None)
         case _:
-            return (yield from _ask(op, effect))
-    return False
+            yield from _ask(op, effect)
 
 
-def _ask(op: Operation, effect: Effect) -> Steps[bool]:
-    """Put the doubt to a person; true once their decision is recorded."""
+def _ask(op: Operation, effect: Effect) -> Steps[None]:
+    """Put the doubt to a person; returns once their decision is recorded."""
     if effect.state == "claimed":
         yield from ledger.doubt(effect)
-        return False
+        return
     task = op.wanted.task
     if task is None or not op.may_ask:
         raise CannotAsk(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
     yield from op.emit("in_doubt", effect)
     shown = {effect.key: (op.wanted.tool, op.arguments)}
     yield from settle_doubts([effect], shown, task.task_id, decided_by=op.decided_by)
-    return True

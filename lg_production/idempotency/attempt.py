@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+import warnings
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
-from ..core.steps import Sleep, Steps
+from ..core.interrupts import place
+from ..core.steps import Call, Sleep, Steps
 from ..errors import DatabaseUnavailable, OutcomeUnknown
 from . import ledger
 from .acquire import key_is_remembered, probe
@@ -17,6 +21,10 @@ from .ledger import Effect
 from .operation import Operation, Ran
 from .policy import Happened, NotHappened
 from .retry import RetryPolicy
+
+
+class Unrecorded(UserWarning):
+    """An effect happened, but its result could not be kept; replays show a placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +39,11 @@ def attempt(op: Operation, effect: Effect) -> Steps[Any | Lost]:
 
     Returns its result, or `Lost`. Raises what it raised, unless that may become a message.
     """
-    tries, waited = 1, 0.0
+    tries, waited, began = 1, 0.0, time.monotonic()
     while True:
         ran = yield from _run(op, effect, tries)
+        effect = replace(effect, age=effect.age + timedelta(seconds=time.monotonic() - began))
+        began = time.monotonic()
         if ran.error is None:
             if tries == 1:
                 op.budget.refund()
@@ -54,13 +64,14 @@ def attempt(op: Operation, effect: Effect) -> Steps[Any | Lost]:
 
 def _run(op: Operation, effect: Effect, tries: int) -> Steps[Ran]:
     """One run of the user's code. Whatever leaves it is in the ledger before it goes on."""
+    task_id = op.wanted.task.task_id if op.wanted.task else None
+    start = (yield from Call(place)).start if task_id else 0
     try:
         return (yield from op.run(CurrentEffect(effect.native_key, effect.attempt + tries - 1)))
     except GeneratorExit:
         raise
     except GraphBubbleUp:
-        task_id = op.wanted.task.task_id if op.wanted.task else None
-        yield from _settle(op, effect, "ready", tries=tries, interrupt_task=task_id)
+        yield from _settle(op, effect, "ready", tries=tries, paused=(task_id, start))
         raise
     except Exception as error:  # noqa: BLE001 - judged by the caller, then raised
         return Ran(None, error)
@@ -88,6 +99,10 @@ def may_repeat(op: Operation, effect: Effect) -> bool:
     """Whether running again is safe although the last run may have had its effect."""
     recovery = op.policy.recovery
     return recovery in ("read_only", "at_least_once") or key_is_remembered(effect, op.policy)
+
+
+def _is_forgotten(op: Operation, effect: Effect) -> bool:
+    return op.policy.recovery == "native_key" and not key_is_remembered(effect, op.policy)
 
 
 def _succeed(op: Operation, effect: Effect, result: Any, tries: int) -> Steps[Any | Lost]:
@@ -129,7 +144,7 @@ def _give_up(
     yield from _settle(op, effect, state, result=result, error=describe(error), tries=tries)
     yield from op.emit(state, effect)
     if verdict == "in_doubt":
-        if op.policy.recovery in ("surface", "probe"):
+        if op.policy.recovery in ("surface", "probe") or _is_forgotten(op, effect):
             return Lost(error)
         if ran.handled and op.policy.recovery == "native_key":
             raise OutcomeUnknown(f"({op.wanted.tool}; resume to try the same key)") from error
@@ -146,17 +161,20 @@ def _settle(
     result: Any = None,
     error: str | None = None,
     tries: int,
-    interrupt_task: str | None = None,
+    paused: tuple[str | None, int] | None = None,
 ) -> Steps[bool]:
     """Write the row, if the tool has one. False if another owner has it by now."""
     if op.policy.recovery == "read_only":
         return True
     outcome = None if result is None else op.encode(result)
-    return (
-        yield from ledger.settle(
-            effect, state, outcome=outcome, error=error, tries=tries, interrupt_task=interrupt_task
-        )
+    held = yield from ledger.settle(
+        effect, state, outcome=outcome, error=error, tries=tries, paused=paused
     )
+    if outcome is not None and outcome.problem:
+        # Only now: a warning may be turned into an exception, and the record comes first.
+        text = f"The result of {op.wanted.tool} was not recorded: {outcome.problem}."
+        warnings.warn(text, Unrecorded, stacklevel=2)
+    return held
 
 
 def describe(error: BaseException) -> str:

@@ -35,7 +35,7 @@ class Codec:
         """Type and bytes of an outcome that reads back as it was, or why it cannot be kept."""
         try:
             kind, data = self.dump(outcome)
-            same = _plain(outcome) or self.load(kind, data) == outcome
+            same = _plain(outcome) or self._same(outcome, kind, data)
         except Exception as error:  # noqa: BLE001 - any: the effect has happened
             return f"it cannot be serialised ({type(error).__name__})"
         if not same:
@@ -44,9 +44,23 @@ class Codec:
             return f"it is too large ({len(data)} bytes, at most {MAX_BYTES})"
         return kind, data
 
+    def _same(self, outcome: Any, kind: str, data: bytes) -> bool:
+        """Whether nothing is lost. A tuple may become a list, as it does in a checkpoint."""
+        loaded = self.load(kind, data)
+        return bool(loaded == outcome) or self.dump(loaded) == (kind, data)
+
 
 def _plain(outcome: Any) -> bool:
     return isinstance(outcome, ToolMessage) and outcome.artifact is None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What is written into the row, and why that is not all of the outcome, if it is not."""
+
+    kind: str
+    data: bytes
+    problem: str | None = None
 
 
 def placeholder(name: str, call_id: str, why: str) -> ToolMessage:

@@ -46,7 +46,7 @@ def judge(error: BaseException) -> Verdict:
     if "in_doubt" in verdicts:
         return "in_doubt"
     # A ToolException says that it failed; only what it was raised from says how.
-    said = "rejected" if isinstance(error, ToolException) else "unexplained"
+    said: Verdict = "rejected" if isinstance(error, ToolException) else "unexplained"
     return next((v for v in verdicts if v), said)
 
 

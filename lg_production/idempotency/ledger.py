@@ -18,6 +18,7 @@ from uuid import UUID
 
 from ..core.identity import Task
 from ..core.steps import Row, Statement
+from .codec import Encoded
 
 State: TypeAlias = Literal[
     "claimed", "succeeded", "failed_final", "failed_retryable", "in_doubt", "ready",
@@ -71,8 +72,8 @@ class Effect:
     outcome_type: str | None
     outcome: bytes | None
     error: str | None
-    interrupts: int
-    interrupt_task: str | None
+    paused_task: str | None
+    paused_slot: int | None
     asked_task: str | None
     asked_slot: int | None
     asked_place: int | None
@@ -93,7 +94,7 @@ SEEN = """
     lg_production.has_died(e.worker) ELSE false END,
   coalesce(e.expires_at < clock_timestamp(), false), clock_timestamp() - e.created_at,
   e.fingerprint, e.native_key, e.tool_call_id, e.outcome_type, e.outcome, e.error,
-  e.interrupts, e.interrupt_task, e.asked_task, e.asked_slot, e.asked_place
+  e.paused_task, e.paused_slot, e.asked_task, e.asked_slot, e.asked_place
 """
 
 # ------------------------------------------------------------------------ claim or read
@@ -196,7 +197,7 @@ def fresh(wanted: Wanted) -> Effect:
     return Effect(
         wanted.key, wanted.tool, "claimed", 1, 1, wanted.owner, False, False, False,
         timedelta(0), wanted.fingerprint, wanted.native_key, wanted.tool_call_id,
-        None, None, None, 0, None, None, None, None,
+        None, None, None, None, None, None, None, None,
     )  # fmt: skip
 
 
@@ -242,7 +243,7 @@ UPDATE lg_production.effects e SET
   tool_call_id = %(tool_call_id)s, evidence = %(evidence)s::json, created_at = now(),
   updated_at = now(), expires_at = now() + %(window)s * interval '1 second',
   doubt_since = NULL, error = NULL, outcome = NULL, outcome_type = NULL,
-  interrupts = 0, asked_task = NULL
+  paused_task = NULL, asked_task = NULL
 WHERE e.key = %(key)s AND (e.version = %(version)s OR e.owner = %(owner)s)
 """
 DURABLE = """
@@ -273,9 +274,10 @@ WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', tru
 asked AS (
   SELECT a.* FROM relaxed, unnest(
     %(key)s::bytea[], %(owner)s::uuid[], %(state)s::text[], %(outcome_type)s::text[],
-    %(outcome)s::bytea[], %(error)s::text[], %(tries)s::int[], %(interrupt_task)s::text[]
+    %(outcome)s::bytea[], %(error)s::text[], %(tries)s::int[], %(paused_task)s::text[],
+    %(paused_slot)s::int[]
   ) WITH ORDINALITY AS a (
-    key, owner, state, outcome_type, outcome, error, tries, interrupt_task, n)
+    key, owner, state, outcome_type, outcome, error, tries, paused_task, paused_slot, n)
 ),
 settled AS (
   UPDATE lg_production.effects e SET
@@ -283,10 +285,7 @@ settled AS (
     outcome_type = a.outcome_type, outcome = a.outcome, error = a.error, updated_at = now(),
     doubt_since = CASE WHEN a.state = 'in_doubt' THEN coalesce(e.doubt_since, now()) END,
     fingerprint = CASE WHEN a.state <> 'ready' THEN e.fingerprint END,
-    interrupts = CASE WHEN a.interrupt_task IS NULL THEN e.interrupts
-                      WHEN a.interrupt_task = e.interrupt_task THEN e.interrupts + 1
-                      ELSE 1 END,
-    interrupt_task = coalesce(a.interrupt_task, e.interrupt_task)
+    paused_task = a.paused_task, paused_slot = a.paused_slot
   FROM asked a
   WHERE e.key = a.key AND e.owner = a.owner AND e.state IN ('claimed', 'in_doubt')
   RETURNING a.n
@@ -299,22 +298,22 @@ def settle(
     effect: Effect,
     state: State,
     *,
-    outcome: tuple[str, bytes] | None = None,
+    outcome: Encoded | None = None,
     error: str | None = None,
     tries: int = 1,
-    interrupt_task: str | None = None,
+    paused: tuple[str | None, int] | None = None,
 ) -> Statement[bool]:
     """Record how it went. False if the effect is no longer this owner's: it was fenced."""
-    kind, data = outcome or (None, None)
     params = {
         "key": [effect.key],
         "owner": [effect.owner],
         "state": [state],
-        "outcome_type": [kind],
-        "outcome": [data],
+        "outcome_type": [outcome.kind if outcome else None],
+        "outcome": [outcome.data if outcome else None],
         "error": [error],
         "tries": [tries],
-        "interrupt_task": [interrupt_task],
+        "paused_task": [paused[0] if paused else None],
+        "paused_slot": [paused[1] if paused else None],
     }
     return Statement(SETTLE, params, lambda rows: bool(rows[0][1]), shared=True, repeatable=True)
 
@@ -342,19 +341,28 @@ WHERE e.key = %(key)s AND e.version = %(version)s AND e.state = 'in_doubt'
 """
 
 
-def settle_doubt(
-    effect: Effect, state: State, outcome: tuple[str, bytes] | None
-) -> Statement[None]:
+def settle_doubt(effect: Effect, state: State, outcome: Encoded | None) -> Statement[None]:
     """The provider told how it went. Does nothing if the effect has moved on."""
-    kind, data = outcome or (None, None)
     params = {
         "key": effect.key,
         "version": effect.version,
         "state": state,
-        "outcome_type": kind,
-        "outcome": data,
+        "outcome_type": outcome.kind if outcome else None,
+        "outcome": outcome.data if outcome else None,
     }
     return Statement(SETTLE_DOUBT, params, lambda _: None, repeatable=True)
+
+
+UNPAUSE = """
+UPDATE lg_production.effects e SET paused_task = NULL
+WHERE e.key = ANY(%(keys)s::bytea[]) AND e.paused_task = %(task_id)s
+"""
+
+
+def unpause(keys: Sequence[bytes], task_id: str) -> Statement[None]:
+    """These tools interrupted, but LangGraph will show the question of another."""
+    params = {"keys": list(keys), "task_id": task_id}
+    return Statement(UNPAUSE, params, lambda _: None, repeatable=True)
 
 
 EXTEND = """

@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from langgraph.errors import GraphInterrupt
 from langgraph.prebuilt.tool_node import ToolCallRequest, ToolRuntime
 from langgraph.runtime import Runtime
 
 from ..core.database import Database
 from ..core.identity import identify
-from ..core.steps import Steps, adrive, drive
+from ..core.interrupts import pass_over, place
+from ..core.steps import Call, Steps, adrive, drive
 from ..core.wrappers import WrappedToolNode
-from . import ledger
-from .acquire import CannotAsk, decide
+from .acquire import CannotAsk
 from .current import InjectedConnection, injected_kinds
-from .ledger import Effect
 from .policy import EffectPolicy, declared
-from .questions import settle_doubts
+from .questions import is_open
+from .siblings import Siblings
 from .tool import Idempotent, decided_by
 
 ROWLESS = ("read_only", "transactional")
 OPTIONS = ("lease", "wait", "barrier", "barrier_timeout", "observers")
 
 
-class InDoubt(ToolMessage):
-    """Stands for the result of a call whose outcome nobody knows, until a person is asked."""
+@dataclass(slots=True)
+class NodeRun:
+    """One run of a node with several calls: what has ended, and how."""
+
+    only: set[str] | None = None
+    done: dict[str, Any] = field(default_factory=dict)
+    interrupted: dict[str, GraphInterrupt] = field(default_factory=dict)
+    in_doubt: set[str] = field(default_factory=set)
 
 
-class StillInDoubt(Exception):
-    """Some calls of the node ended in doubt: ask about them."""
+class Unfinished(Exception):
+    """Not every call of the node has a result yet."""
+
+
+_run: ContextVar[NodeRun | None] = ContextVar("lg_production_node_run", default=None)
+NO_RESULT = ToolMessage("", tool_call_id="")
 
 
 class IdempotentToolNode(WrappedToolNode):
@@ -65,39 +78,111 @@ class IdempotentToolNode(WrappedToolNode):
         super().__init__(tools, self.idempotent, **tool_node_arguments)
         check_policies(self.idempotent.policies, self.tools_by_name)
 
-    # Several calls of one node share one task, and LangGraph numbers a task's interrupts.
-    # Only the node knows all its calls, so it asks about all their doubts in one question:
-    # before it runs the calls, and after, about those that have just become doubtful.
+    # Several calls of one node share one task, and so one list of answers. Each answer must
+    # find the call that asked, so one question is open at a time, and a run that was given
+    # answers goes in the order in which they were asked for: first the calls without a row,
+    # which ask again every time; then the doubts we asked about; then the calls that
+    # interrupted, one by one; and then all the others, at once, as in every other run.
 
     def _func(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:  # noqa: A002
-        calls = self._siblings(input, config, runtime)
-        consumed = self._drive(self._questions(calls, ("ask",), 0))
-        while True:
-            try:
-                return super()._func(input, config, runtime)
-            except StillInDoubt:
-                consumed = self._drive(self._questions(calls, ("ask", "probe"), consumed))
-
-    async def _afunc(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:  # noqa: A002
-        calls = self._siblings(input, config, runtime)
-        consumed = await self._adrive(self._questions(calls, ("ask",), 0))
-        while True:
-            try:
-                return await super()._afunc(input, config, runtime)
-            except StillInDoubt:
-                consumed = await self._adrive(self._questions(calls, ("ask", "probe"), consumed))
-
-    def _drive(self, steps: Steps[int]) -> int:
+        steps = self._node(input, config, runtime)
         return drive(steps, self.idempotent.database, self.idempotent.observers)
 
-    async def _adrive(self, steps: Steps[int]) -> int:
+    async def _afunc(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:  # noqa: A002
+        steps = self._node(input, config, runtime)
         return await adrive(steps, self.idempotent.database, self.idempotent.observers)
+
+    def _node(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Steps[Any]:  # noqa: A002
+        func, afunc = super()._func, super()._afunc
+        everything: Call[Any] = Call(
+            lambda: func(input, config, runtime), lambda: afunc(input, config, runtime)
+        )
+        calls = self._calls(input, config, runtime)
+        if len(calls) < 2 or not any(self._has_row(r) for r in calls):
+            return (yield from everything)
+        run = NodeRun()
+        token = _run.set(run)
+        try:
+            siblings = yield from self._siblings(calls)
+            yield from self._in_the_order_asked(run, everything, siblings)
+            while (ended := (yield from self._pass(run, everything, siblings))) is None:
+                yield from siblings.ask(run.in_doubt)
+                run.in_doubt.clear()
+            return ended
+        finally:
+            _run.reset(token)
+
+    def _in_the_order_asked(
+        self, run: NodeRun, everything: Call[Any], siblings: Siblings
+    ) -> Steps[None]:
+        here = yield from Call(place)
+        effects = yield from siblings.look()
+        paused = [e for e in effects if e.state == "ready" and e.paused_task == siblings.task_id]
+        doubts = {siblings.call_of[e.key] for e in effects if is_open(e, siblings.task_id)}
+        if not (paused or doubts or here.answers or here.pending):
+            return
+        yield from self._pass(run, everything, siblings, only=siblings.rowless)
+        if doubts:
+            yield from siblings.ask(doubts)
+        for first, effect in zip([True, *[False] * len(paused)], paused, strict=False):
+            if first:
+                yield from pass_over(effect.paused_slot)
+            only = {siblings.call_of[effect.key]}
+            yield from self._pass(run, everything, siblings, only=only)
+        yield from pass_over()
+
+    def _pass(
+        self,
+        run: NodeRun,
+        everything: Call[Any],
+        siblings: Siblings,
+        only: set[str] | None = None,
+    ) -> Steps[Any]:
+        """Run the calls that have not ended, or some of them; None if not all have by then."""
+        run.only = only
+        try:
+            return (yield from everything)
+        except Unfinished:
+            if run.interrupted:
+                asking = siblings.first(run.interrupted)
+                yield from siblings.only_paused(asking)
+                raise run.interrupted[asking] from None
+            return None
+
+    def _run_one(self, call: Any, input_type: Any, tool_runtime: Any) -> Any:
+        run = _run.get()
+        if run is None:
+            return super()._run_one(call, input_type, tool_runtime)
+        if call["id"] in run.done or (run.only is not None and call["id"] not in run.only):
+            return run.done.get(call["id"], NO_RESULT)
+        try:
+            run.done[call["id"]] = super()._run_one(call, input_type, tool_runtime)
+        except GraphInterrupt as error:
+            run.interrupted[call["id"]] = error
+        return self._ended(run, call["id"])
+
+    async def _arun_one(self, call: Any, input_type: Any, tool_runtime: Any) -> Any:
+        run = _run.get()
+        if run is None:
+            return await super()._arun_one(call, input_type, tool_runtime)
+        if call["id"] in run.done or (run.only is not None and call["id"] not in run.only):
+            return run.done.get(call["id"], NO_RESULT)
+        try:
+            run.done[call["id"]] = await super()._arun_one(call, input_type, tool_runtime)
+        except GraphInterrupt as error:
+            run.interrupted[call["id"]] = error
+        return self._ended(run, call["id"])
+
+    def _ended(self, run: NodeRun, call_id: str) -> Any:
+        if call_id in run.in_doubt:
+            run.done.pop(call_id, None)
+        return run.done.get(call_id, NO_RESULT)
 
     def _execute_tool_sync(self, request: ToolCallRequest, input_type: Any, config: Any) -> Any:
         try:
             return super()._execute_tool_sync(request, input_type, config)
         except CannotAsk:
-            return InDoubt(content="in doubt", tool_call_id=request.tool_call["id"] or "")
+            return _doubt(request)
 
     async def _execute_tool_async(
         self, request: ToolCallRequest, input_type: Any, config: Any
@@ -105,77 +190,70 @@ class IdempotentToolNode(WrappedToolNode):
         try:
             return await super()._execute_tool_async(request, input_type, config)
         except CannotAsk:
-            return InDoubt(content="in doubt", tool_call_id=request.tool_call["id"] or "")
+            return _doubt(request)
 
     def _combine_tool_outputs(self, outputs: Any, input_type: Any) -> Any:
-        if any(isinstance(output, InDoubt) for output in outputs):
-            raise StillInDoubt
+        if any(output is NO_RESULT for output in outputs):
+            raise Unfinished
         return super()._combine_tool_outputs(outputs, input_type)
 
-    def _siblings(
+    def _calls(
         self,
         input: Any,  # noqa: A002 - ToolNode's name
         config: RunnableConfig,
         runtime: Runtime[Any],
     ) -> list[ToolCallRequest]:
-        """The calls that share this task and have rows; none unless there are several."""
+        """The calls of the latest model answer, if they share this task."""
         calls, _ = self._parse_input(input)
         if len(calls) < 2:
             return []
         state: Any = self._extract_state(input, config)
-        requests = [
-            ToolCallRequest(
-                tool_call=call,
-                tool=self.tools_by_name.get(call["name"]),
+
+        def request(call: Any) -> ToolCallRequest:
+            tool_runtime = ToolRuntime(
                 state=state,
-                runtime=ToolRuntime(
-                    state=state,
-                    tool_call_id=call["id"],
-                    config=config,
-                    context=runtime.context,
-                    store=runtime.store,
-                    stream_writer=runtime.stream_writer,
-                    execution_info=runtime.execution_info,
-                    server_info=runtime.server_info,
-                ),
+                tool_call_id=call["id"],
+                config=config,
+                context=runtime.context,
+                store=runtime.store,
+                stream_writer=runtime.stream_writer,
+                execution_info=runtime.execution_info,
+                server_info=runtime.server_info,
             )
-            for call in calls
-        ]
-        return [r for r in requests if r.tool and self._policy(r).recovery not in ROWLESS]
+            tool = self.tools_by_name.get(call["name"])
+            return ToolCallRequest(tool_call=call, tool=tool, state=state, runtime=tool_runtime)
 
-    def _policy(self, request: ToolCallRequest) -> EffectPolicy:
-        assert request.tool is not None  # noqa: S101 - _siblings has looked
-        return declared(request.tool, self.idempotent.policies)
+        return [request(call) for call in calls]
 
-    def _questions(
-        self, calls: list[ToolCallRequest], steps: tuple[str, ...], consumed: int
-    ) -> Steps[int]:
-        """Settle, by one question to a person, what only a person can settle."""
-        if not calls:
-            return consumed
+    def _has_row(self, request: ToolCallRequest) -> bool:
+        tool = request.tool
+        return tool is not None and declared(tool, self.idempotent.policies).recovery not in ROWLESS
+
+    def _siblings(self, calls: list[ToolCallRequest]) -> Steps[Siblings]:
+        """What the ledger calls these calls."""
         secret = yield from self.idempotent.secret()
-        identities = [identify(r, self._messages_key) for r in calls]
-        policies: dict[bytes, EffectPolicy] = {}
+        with_rows = [r for r in calls if self._has_row(r)]
+        identities = [identify(r, self._messages_key) for r in with_rows]
+        call_of: dict[bytes, str] = {}
         shown: dict[bytes, tuple[str, Mapping[str, Any]]] = {}
-        for request, identity in zip(calls, identities, strict=True):
+        for request, identity in zip(with_rows, identities, strict=True):
             name, arguments = request.tool_call["name"], request.tool_call["args"]
-            policy = self._policy(request)
+            policy = declared(cast("BaseTool", request.tool), self.idempotent.policies)
             wanted = self.idempotent.wanted(name, arguments, policy, identity, secret)
-            policies[wanted.key], shown[wanted.key] = policy, (name, arguments)
-        effects = yield from ledger.look(list(policies))
-        lost = [e for e in effects if e.state == "claimed" and _asks(e, policies, steps)]
-        for effect in lost:
-            yield from ledger.doubt(effect)
-        if lost:
-            effects = yield from ledger.look(list(policies))
-        theirs = [e for e in effects if e.state != "in_doubt" or _asks(e, policies, steps)]
+            call_of[wanted.key] = request.tool_call["id"] or ""
+            shown[wanted.key] = (name, arguments)
+        order = [r.tool_call["id"] or "" for r in calls]
         by = decided_by(calls[0])
-        task = identities[0].task.task_id
-        return (yield from settle_doubts(theirs, shown, task, decided_by=by, consumed=consumed))
+        return Siblings(identities[0].task.task_id, order, call_of, shown, by)
 
 
-def _asks(effect: Effect, policies: Mapping[bytes, EffectPolicy], steps: tuple[str, ...]) -> bool:
-    return decide(effect, policies[effect.key]) in steps
+def _doubt(request: ToolCallRequest) -> ToolMessage:
+    """The call ended in doubt. Alone in its task it would have asked, so it is one of several."""
+    run, call_id = _run.get(), request.tool_call["id"] or ""
+    if run is None:
+        raise  # noqa: PLE0704 - called from an except clause only
+    run.in_doubt.add(call_id)
+    return ToolMessage("in doubt", name=request.tool_call["name"], tool_call_id=call_id)
 
 
 def check_policies(policies: Mapping[str, EffectPolicy], tools: Mapping[str, BaseTool]) -> None:

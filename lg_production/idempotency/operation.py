@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.events import Event
 from ..core.steps import Emit, Steps
-from .codec import Codec
+from .codec import Codec, Encoded
 from .current import CurrentEffect
 from .ledger import Effect, Wanted
 from .policy import EffectPolicy
@@ -44,8 +44,7 @@ class Operation:
     policy: EffectPolicy
     arguments: Mapping[str, Any]
     codec: Codec
-    encode: Callable[[Any], tuple[str, bytes]]
-    """Type and bytes of what a tool returned; a placeholder where it cannot be kept."""
+    encode: Callable[[Any], Encoded]
     run: Callable[[CurrentEffect], Steps[Ran]]
     bounds: Bounds
     budget: RetryBudget

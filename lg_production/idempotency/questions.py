@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import ToolMessage
 
-from ..core.interrupts import Answer, Question, ask, pass_over
+from ..core.interrupts import ask
 from ..core.steps import Steps
 from .codec import Codec
 from .decisions import ACTIONS, MEANING, Decision, asked, read_decisions, resolve
@@ -19,60 +19,38 @@ Doubts = Mapping[bytes, tuple[str, Mapping[str, Any]]]
 
 
 def settle_doubts(
-    effects: Sequence[Effect],
-    shown: Doubts,
-    task_id: str,
-    *,
-    decided_by: str,
-    consumed: int = 0,
-) -> Steps[int]:
-    """Ask about the effects in doubt, all in one interrupt, and record what is decided.
+    effects: Sequence[Effect], shown: Doubts, task_id: str, *, decided_by: str
+) -> Steps[None]:
+    """Ask about effects in doubt, all in one interrupt, and record what is decided.
 
-    Pauses the graph unless a decision made in this task was just recorded, or nothing is in
-    doubt. `consumed` interrupts of this task were used up in this run of it; returns their
-    new number, which counts the ones whose callers are settled and will not call again.
+    Pauses the graph unless a decision about them, asked for in this task, was just recorded.
     """
-    before = [e for e in effects if e.asked_task == task_id and e.asked_slot is not None]
-    slots = {e.asked_slot for e in before if e.asked_slot is not None}
-    last = max(slots, default=-1)
-    open_ = [e for e in before if e.asked_slot == last and e.state == "in_doubt"]
+    open_ = [e for e in effects if is_open(e, task_id)]
     problem = ""
-    if open_ and last >= consumed:
-        answer = yield from _ask(open_, shown, task_id, last, consumed)
-        consumed = answer.slot + 1
-        read = read_decisions(answer.value, 1 + max(e.asked_place or 0 for e in open_))
+    if open_:
+        slot = max(e.asked_slot or 0 for e in open_)
+        asked_now = [e for e in open_ if e.asked_slot == slot]
+        answer = yield from _ask(asked_now, shown, task_id, slot)
+        read = read_decisions(answer, 1 + max(e.asked_place or 0 for e in asked_now))
         if isinstance(read, list):
-            for effect in open_:
+            for effect in asked_now:
                 yield from _record(effect, read[effect.asked_place or 0], shown, decided_by)
-            return consumed
+            return
         problem = read.problem
-    else:
-        theirs = sum(e.interrupts for e in effects if _asked_for_itself(e, task_id))
-        past = max(last + 1, theirs + len(slots), consumed)
-        yield from pass_over(past - consumed)
-        consumed = past
-    doubtful = [e for e in effects if e.state == "in_doubt"]
-    if doubtful:
-        yield from _ask(doubtful, shown, task_id, None, consumed, problem)
-    return consumed
+    if doubtful := [e for e in effects if e.state == "in_doubt"]:
+        yield from _ask(doubtful, shown, task_id, None, problem)
 
 
-def _asked_for_itself(effect: Effect, task_id: str) -> bool:
-    """A tool that interrupted in this task, was answered, and is done: its answers are spent."""
-    return effect.interrupt_task == task_id and effect.state in ("succeeded", "failed_final")
+def is_open(effect: Effect, task_id: str) -> bool:
+    """Asked about in this task, and not settled since."""
+    return effect.state == "in_doubt" and effect.asked_task == task_id
 
 
 def _ask(
-    effects: Sequence[Effect],
-    shown: Doubts,
-    task_id: str,
-    slot: int | None,
-    start: int,
-    problem: str = "",
-) -> Steps[Answer]:
+    effects: Sequence[Effect], shown: Doubts, task_id: str, slot: int | None, problem: str = ""
+) -> Steps[Any]:
     payload = request(effects, shown, problem)
-    question = Question(payload, slot, lambda n: asked(effects, task_id, n))
-    return (yield from ask(question, start=start))
+    return (yield from ask(payload, slot, lambda place: asked(effects, task_id, place)))
 
 
 def request(effects: Sequence[Effect], shown: Doubts, problem: str = "") -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +18,14 @@ from ..core.database import Database
 from ..core.identity import Task, task_of
 from ..core.steps import Call, Steps, adrive, drive
 from ..errors import EffectFailed
-from .codec import Codec
+from .codec import Codec, Encoded
 from .current import CurrentEffect, entered
 from .key import digest, fingerprint, native_key
 from .ledger import Wanted
 from .operation import Operation, Ran
 from .policy import EffectPolicy
 from .retry import RetryBudget
-from .tool import Idempotent, Unrecorded
+from .tool import Idempotent
 
 Node = Callable[..., Any]
 
@@ -97,7 +96,7 @@ class _Step:
             policy=self.policy,
             arguments=arguments,
             codec=codec,
-            encode=lambda result: _encode(codec, result, self.name),
+            encode=lambda result: _encode(codec, result),
             run=lambda current: self._run(state, runtime, current),
             bounds=self.idempotent.bounds,
             budget=RetryBudget(),
@@ -148,12 +147,9 @@ class _Step:
             return Ran(None, error)
 
 
-def _encode(codec: Codec, result: Any, name: str) -> tuple[str, bytes]:
+def _encode(codec: Codec, result: Any) -> Encoded:
     kept = codec.faithful(result)
-    if not isinstance(kept, str):
-        return kept
-    warnings.warn(f"The update of {name} was not recorded: {kept}.", Unrecorded, stacklevel=2)
-    return codec.dump({})
+    return Encoded(*codec.dump({}), problem=kept) if isinstance(kept, str) else Encoded(*kept)
 
 
 def _update(result: Any) -> Any:

@@ -25,7 +25,7 @@ from ..errors import EffectFailed, IdempotencyConflict, OutcomeUnknown
 from . import decisions, ledger
 from .acquire import acquire
 from .attempt import Lost, attempt
-from .codec import Codec, Restamp, placeholder
+from .codec import Codec, Encoded, Restamp, placeholder
 from .current import CurrentEffect, Watched
 from .key import call_key, canonical, digest, fingerprint, native_key
 from .leases import Leases
@@ -34,10 +34,6 @@ from .operation import Bounds, Operation, Ran
 from .policy import EffectPolicy, declared
 from .retry import RetryBudget
 from .transactional import in_transaction
-
-
-class Unrecorded(UserWarning):
-    """An effect happened, but its result could not be kept; replays show a placeholder."""
 
 
 class TwoRetryLayers(UserWarning):
@@ -237,20 +233,19 @@ def stored(arguments: Mapping[str, Any]) -> str:
     return json.dumps(json.loads(canonical(arguments)))
 
 
-def encode(codec: Codec, result: Any, name: str, call_id: str | None) -> tuple[str, bytes]:
-    """A result as bytes. One that cannot be kept is replaced, aloud: it happened all the same."""
+def encode(codec: Codec, result: Any, name: str, call_id: str | None) -> Encoded:
+    """A result as bytes. One that cannot be kept is replaced: it happened all the same."""
     if not isinstance(result, ToolMessage | Command | list):
         text = result if isinstance(result, str) else json.dumps(result, default=str)
         result = ToolMessage(text, name=name, tool_call_id=call_id or "")
     kept = codec.faithful(result)
     if not isinstance(kept, str):
-        return kept
-    warnings.warn(f"The result of {name} was not recorded: {kept}.", Unrecorded, stacklevel=2)
+        return Encoded(*kept)
     if isinstance(result, ToolMessage) and result.artifact is not None:
         without = codec.faithful(result.model_copy(update={"artifact": None}))
         if not isinstance(without, str):
-            return without
-    return codec.dump(placeholder(name, call_id or "", kept))
+            return Encoded(*without, problem=kept)
+    return Encoded(*codec.dump(placeholder(name, call_id or "", kept)), problem=kept)
 
 
 def replay(op: Operation, effect: Effect) -> Steps[Any]:

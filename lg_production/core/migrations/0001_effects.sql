@@ -27,8 +27,8 @@ CREATE TABLE lg_production.effects (
   outcome_type  text,
   outcome       bytea,
   error         text,
-  interrupts    int NOT NULL DEFAULT 0,     -- how often the tool itself interrupted
-  interrupt_task text,                      -- in this task
+  paused_task   text,                       -- the task in which the tool itself interrupted,
+  paused_slot   int,                        -- and where its answers begin
   asked_task    text,                       -- the task in which we asked about the doubt,
   asked_slot    int,                        -- as its n-th interrupt,
   asked_place   int,                        -- at this place among the questions asked together
