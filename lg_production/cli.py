@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from uuid import uuid4
 
 import typer
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
@@ -62,10 +64,10 @@ def start(
 
 
 @contextmanager
-def opened(url: str | None) -> Iterator[Database]:
+def opened(url: str | None, *, patience: float = 10) -> Iterator[Database]:
     """The database at this URL; without one the embedded, whose schema is ours to keep."""
     if url:
-        with Database(url) as database:
+        with Database(url, timeout=timedelta(seconds=patience)) as database:
             yield database
         return
     with embedded_database(EMBEDDED) as database:
@@ -246,17 +248,22 @@ def parsed(text: str) -> Any:
 
 
 def show(update: dict[str, Any]) -> None:
-    """What a node has just added to the conversation."""
+    """What a node has just added to the state."""
     for node, change in update.items():
-        changes = change if isinstance(change, list) else [change]
-        for messages in (c["messages"] for c in changes if isinstance(c, dict) and "messages" in c):
-            for message in messages if isinstance(messages, list) else [messages]:
+        for added in change if isinstance(change, list) else [change]:
+            if not (isinstance(added, dict) and "messages" in added):
+                if added and node != "__interrupt__":
+                    console.print(f"[dim]· {node} {escape(str(added))}[/]")
+                continue
+            messages = added["messages"]
+            listed = messages if isinstance(messages, list) else [messages]
+            for message in convert_to_messages(listed):
                 show_message(node, message)
 
 
-def show_message(node: str, message: Any) -> None:
+def show_message(node: str, message: BaseMessage) -> None:
     """One message: who said it, and what it wants done."""
-    text = escape(str(getattr(message, "text", "")))
+    text = escape(str(message.text))
     mark = "[red]✗[/]" if getattr(message, "status", "") == "error" else "[dim]·[/]"
     replayed = message.additional_kwargs.get("lg_production", {}).get("replayed")
     if text:
@@ -277,6 +284,13 @@ class Finding:
     state: Literal["ok", "warning", "error"]
     detail: str
     remedy: str = ""
+
+
+def checked(
+    what: str, good: Any, yes: str, no: str, remedy: str, *, bad: Literal["warning", "error"]
+) -> Finding:
+    """A finding that is either all right, or bad and has a remedy."""
+    return Finding(what, "ok", yes) if good else Finding(what, bad, no, remedy)
 
 
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "error": "[red]✗[/]"}
@@ -301,12 +315,8 @@ def about_python() -> Iterator[Finding]:
     for name in ("lg_production", "langgraph", "langgraph-checkpoint-postgres", "psycopg"):
         yield Finding(name, "ok", version(name))
     strict = os.environ.get("LANGGRAPH_STRICT_MSGPACK", "").lower() in ("1", "true", "yes")
-    yield Finding(
-        "strict msgpack",
-        "ok" if strict else "warning",
-        "on" if strict else "off: a checkpoint may name any class",
-        "" if strict else "Set LANGGRAPH_STRICT_MSGPACK=true.",
-    )
+    off, remedy = "off: a checkpoint may name any class", "Set LANGGRAPH_STRICT_MSGPACK=true."
+    yield checked("strict msgpack", strict, "on", off, remedy, bad="warning")
     for extra, module in EXTRAS.items():
         present = importlib.util.find_spec(module) is not None
         remedy = "" if present else f"If you need it: pip install 'lg_production[{extra}]'"
@@ -317,7 +327,7 @@ def about_database(url: str | None) -> Iterator[Finding]:
     """Whether it can be reached, what it is, and whether it is ours to use."""
     where = "given by URL" if url else "embedded: for laptops and tests, not for production"
     try:
-        with opened(url) as database:
+        with opened(url, patience=2) as database:
             yield Finding("database", "ok" if url else "warning", where, "" if url else SET_URL)
             yield from about_server(database)
     except LgProductionError as error:
@@ -339,26 +349,14 @@ def about_server(database: Database) -> Iterator[Finding]:
             (connection.execute(q).fetchone() or [None])[0] for q in (CHECKPOINTS, DURABLE)
         )
     yield Finding("PostgreSQL", "ok", f"{server // 10000}.{server % 10000}")
-    yield Finding(
-        "commits",
-        "ok" if durable else "error",
-        "durable" if durable else "may be lost: fsync or synchronous_commit is off",
-        "" if durable else "Turn both on: a lost claim is a repeated effect.",
-    )
+    lost, remedy = "fsync or synchronous_commit is off", "Turn it on: claims must survive."
+    yield checked("commits", durable, "durable", lost, remedy, bad="error")
     yield Finding("schema", "error" if problem else "ok", problem or "up to date")
-    yield Finding(
-        "checkpoints",
-        "ok" if tables else "error",
-        "present" if tables else "LangGraph's tables are missing",
-        "" if tables else "Run `lg-production migrate`.",
-    )
-    direct = database.worker.id is not None
-    yield Finding(
-        "sessions",
-        "ok" if direct else "warning",
-        "direct: a dead worker is noticed at once" if direct else "behind a transaction pooler",
-        "" if direct else "A dead worker is noticed when its lease ends; a direct URL is faster.",
-    )
+    lacks, remedy = "LangGraph's tables are missing", "Run `lg-production migrate`."
+    yield checked("checkpoints", tables, "present", lacks, remedy, bad="error")
+    direct, pooled = "direct: a dead worker is noticed at once", "behind a transaction pooler"
+    remedy = "A dead worker is noticed when its lease ends; a direct URL is faster."
+    yield checked("sessions", database.worker.id, direct, pooled, remedy, bad="warning")
 
 
 # ---------------------------------------------------------------------------------- end

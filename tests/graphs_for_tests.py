@@ -11,7 +11,7 @@ from langgraph.prebuilt import tools_condition
 from langgraph.types import Send
 
 
-def call(name: str, call_id: str | None = None, **arguments: Any) -> dict[str, Any]:
+def call(name: str, call_id: str | None = None, /, **arguments: Any) -> dict[str, Any]:
     """A tool call of the model."""
     return {"name": name, "args": arguments, "id": call_id or f"call-{uuid4()}"}
 

@@ -93,7 +93,9 @@ def test_there_are_no_cycles():
     """Modules form layers."""
     modules = {".".join(f.relative_to(ROOT).with_suffix("").parts): f for f in FILES}
     graph = {
-        m: {i for i in imports(f) if i in modules} for m, f in modules.items() if "__init__" not in m
+        m: {i for i in imports(f) if i in modules}
+        for m, f in modules.items()
+        if "__init__" not in m
     }
 
     while leaves := {m for m, reached in graph.items() if not reached & graph.keys()}:

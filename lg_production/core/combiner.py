@@ -1,17 +1,22 @@
 """Concurrent callers share one statement: one round trip and one fsync for all of them.
 
 Group commit, one level up. While a batch is under way, callers queue; whoever finishes
-hands the queue to the next. A lone caller runs at once, in its own thread.
+hands the queue to a caller that waits in it. A lone caller runs at once, in its own
+thread, and nobody ever waits in the hope that others come.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
+from ..errors import LgProductionError
 from .steps import Row, Statement
 
 MAX_ROWS = 256
@@ -19,14 +24,37 @@ MAX_ROWS = 256
 
 
 class Entry:
-    """A caller that waits for its part of a batch."""
+    """A caller that waits for its part of a batch: a thread at its latch, or a future."""
 
-    __slots__ = ("future", "size", "statement")
+    __slots__ = ("done", "error", "future", "latch", "leads", "rows", "size", "statement")
 
-    def __init__(self, statement: Statement[Any]) -> None:
-        self.statement = statement
+    def __init__(
+        self, statement: Statement[Any], future: Future[Any] | asyncio.Future[Any] | None = None
+    ) -> None:
+        self.statement, self.future = statement, future
         self.size = len(next(iter(statement.params.values())))
-        self.future: Future[Sequence[Row]] = Future()
+        self.rows: Sequence[Row] = ()
+        self.error: BaseException | None = None
+        self.latch: threading.Lock | None = None
+        self.leads = self.done = False
+
+    def result(self) -> Sequence[Row]:
+        """Its rows, or the exception that is its own."""
+        if self.error is not None:
+            raise self.error
+        return self.rows
+
+
+class Line:
+    """The callers of one SQL text, and how many batches of it are under way."""
+
+    __slots__ = ("busy", "lock", "spawned", "waiting")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting: deque[Entry] = deque()
+        self.busy = 0
+        self.spawned = False
 
 
 class Combiner:
@@ -44,95 +72,247 @@ class Combiner:
         lanes: int = 2,
     ) -> None:
         self._run, self._spawn, self._lanes = run, spawn, lanes
-        self._lock = threading.Lock()
-        self._waiting: dict[str, deque[Entry]] = {}
-        self._busy: dict[str, int] = {}
+        self._lines: dict[str, Line] = {}
 
     def execute(self, statement: Statement[Any]) -> Sequence[Row]:
-        """Run it, alone or with others, and return its own rows without the ordinal's shift."""
-        entry, mine = self._join(statement)
-        if mine:
-            self._lead(statement.sql)
-        return entry.future.result()
+        """Run it, alone or with others, and return its own rows, their ordinals from 1."""
+        entry, line = Entry(statement), self._line(statement.sql)
+        with line.lock:
+            line.waiting.append(entry)
+            entry.leads = line.busy < self._lanes
+            line.busy += entry.leads
+            if not entry.leads:
+                entry.latch = threading.Lock()
+                entry.latch.acquire()
+        if entry.latch is not None:
+            self._await_turn(line, entry, entry.latch)
+        if entry.leads:
+            self._lead(line, entry)
+        return entry.result()
+
+    async def aexecute(self, statement: Statement[Any]) -> Sequence[Row]:
+        """Run it elsewhere, without blocking the loop. A cancelled caller cancels no other."""
+        future: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
+        self._enqueue(Entry(statement, future))
+        return await future
 
     def submit(self, statement: Statement[Any]) -> Future[Sequence[Row]]:
         """Run it elsewhere; the future holds its own rows."""
-        entry, mine = self._join(statement)
-        if mine:
-            self._spawn(lambda: self._lead(statement.sql))
-        return entry.future
+        future: Future[Sequence[Row]] = Future()
+        self._enqueue(Entry(statement, future))
+        return future
 
-    def _join(self, statement: Statement[Any]) -> tuple[Entry, bool]:
-        entry, sql = Entry(statement), statement.sql
-        with self._lock:
-            self._waiting.setdefault(sql, deque()).append(entry)
-            lead = self._busy.get(sql, 0) < self._lanes
-            self._busy[sql] = self._busy.get(sql, 0) + lead
-        return entry, lead
+    # ------------------------------------------------------------------------ the queue
 
-    def _lead(self, sql: str) -> None:
-        batch = self._take(sql)
+    def _line(self, sql: str) -> Line:
+        return self._lines.get(sql) or self._lines.setdefault(sql, Line())
+
+    def _enqueue(self, entry: Entry) -> None:
+        line = self._line(entry.statement.sql)
+        with line.lock:
+            line.waiting.append(entry)
+            spawn = line.busy < self._lanes and not line.spawned
+            line.spawned = line.spawned or spawn
+        if spawn:
+            self._spawn_leader(line)
+
+    def _await_turn(self, line: Line, entry: Entry, latch: threading.Lock) -> None:
+        """Sleep until the rows are there, or until it is this thread's turn to lead."""
         try:
-            if batch:
-                self._answer(batch)
+            latch.acquire()
+        except BaseException:
+            # Ctrl-C. A leader that has gone away would leave the others waiting for ever.
+            with line.lock, suppress(ValueError):
+                line.waiting.remove(entry)
+            if entry.leads:
+                self._pass_on(line)
+            raise
+
+    def _spawn_leader(self, line: Line) -> None:
+        try:
+            self._spawn(lambda: self._lead_elsewhere(line))
+        except BaseException as error:  # noqa: BLE001 - the executor is shut down
+            with line.lock:
+                line.spawned = False
+                left = [*line.waiting]
+                line.waiting.clear()
+            for entry in left:
+                entry.error = error
+            tell(left)
+
+    def _lead_elsewhere(self, line: Line) -> None:
+        # Until it runs, a spawned leader holds no lane: a thread that comes first leads, so
+        # an executor whose threads all wait here cannot block itself.
+        with line.lock:
+            line.spawned = False
+            if not line.waiting or line.busy >= self._lanes:
+                return
+            line.busy += 1
+        self._lead(line, None)
+
+    def _lead(self, line: Line, own: Entry | None) -> None:
+        """Run batches until `own` is answered; without one, while only futures wait."""
+        try:
+            while True:
+                with line.lock:
+                    batch = take(line.waiting)
+                self._answer(batch, line, own)
+                if own is None and line.waiting and line.waiting[0].latch is None:
+                    tell(batch)
+                    continue
+                if own is None or own.done:
+                    break
+                tell(batch)
         finally:
-            with self._lock:
-                more = bool(self._waiting[sql])
-                self._busy[sql] -= not more
-            if more:
-                self._spawn(lambda: self._lead(sql))
+            self._pass_on(line)
+        tell(batch)
 
-    def _take(self, sql: str) -> list[Entry]:
-        batch: list[Entry] = []
-        rows = 0
-        with self._lock:
-            waiting = self._waiting[sql]
-            while waiting and (not batch or rows + waiting[0].size <= MAX_ROWS):
-                batch.append(waiting.popleft())
-                rows += batch[-1].size
-        return batch
+    def _pass_on(self, line: Line) -> None:
+        """Give the lane to the first in the queue, or back."""
+        with line.lock:
+            heir = line.waiting[0] if line.waiting else None
+            if heir is not None and heir.latch is not None:
+                heir.leads = True
+                heir.latch.release()
+                return
+            line.busy -= 1
+            spawn = heir is not None and not line.spawned
+            line.spawned = line.spawned or spawn
+        if spawn:
+            self._spawn_leader(line)
 
-    def _answer(self, batch: list[Entry]) -> None:
-        try:
-            answers = split(self._run(merge(batch)), batch)
-        except BaseException as error:  # noqa: BLE001 - every caller must hear of it
-            if len(batch) == 1:
-                batch[0].future.set_exception(error)
-            else:
-                # One bad row fails a batch: let each caller meet its own fate.
-                for entry in batch:
-                    self._answer([entry])
+    # ------------------------------------------------------------------------ the batch
+
+    def _answer(self, batch: list[Entry], line: Line, own: Entry | None) -> None:
+        if not batch:
             return
-        for entry, rows in zip(batch, answers, strict=True):
-            entry.future.set_result(rows)
+        try:
+            split(self._run(merge(batch)), batch)
+        except LgProductionError as error:
+            fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - every caller must hear of it
+            if len(batch) == 1:
+                fail(batch, error)
+            else:
+                # One bad row fails a batch: halve it until only its own caller is left.
+                half = len(batch) // 2
+                self._answer(batch[:half], line, own)
+                self._answer(batch[half:], line, own)
+        except BaseException as error:
+            # Ctrl-C hit this thread, not the others: they go back to the queue.
+            self._interrupted(batch, line, own, error)
+            raise
+
+    def _interrupted(
+        self, batch: list[Entry], line: Line, own: Entry | None, error: BaseException
+    ) -> None:
+        others = [entry for entry in batch if entry is not own and not entry.done]
+        if own is None or own not in batch:
+            fail(others, error)
+            tell(others)
+            return
+        with line.lock:
+            line.waiting.extendleft(reversed(others))
+
+
+def take(waiting: deque[Entry]) -> list[Entry]:
+    """The next batch: everything that waits, up to MAX_ROWS."""
+    batch: list[Entry] = []
+    rows = 0
+    while waiting and (not batch or rows + waiting[0].size <= MAX_ROWS):
+        batch.append(waiting.popleft())
+        rows += batch[-1].size
+    return batch
 
 
 def merge(batch: list[Entry]) -> Statement[Any]:
     """One statement whose columns are those of all entries, one after the other."""
     first = batch[0].statement
-    if len(batch) == 1:
-        return first
     params = {
-        name: [value for entry in batch for value in entry.statement.params[name]]
+        name: array(
+            first.params[name]
+            if len(batch) == 1
+            else [value for entry in batch for value in entry.statement.params[name]]
+        )
         for name in first.params
     }
     return Statement(first.sql, params, first.read, shared=True, repeatable=first.repeatable)
 
 
-def split(rows: Sequence[Row], batch: list[Entry]) -> list[list[Row]]:
-    """Each entry's rows, their ordinals counted from 1 again."""
+def split(rows: Sequence[Row], batch: list[Entry]) -> None:
+    """Give each entry its rows, their ordinals counted from 1 again."""
     if len(batch) == 1:
-        return [list(rows)]
-    owner = _starts(batch)
-    answers: list[list[Row]] = [[] for _ in batch]
+        batch[0].rows, batch[0].done = rows, True
+        return
+    owner: list[tuple[list[Row], int]] = []
+    for entry in batch:
+        own: list[Row] = []
+        owner.extend([(own, len(owner))] * entry.size)
+        entry.rows = own
     for row in rows:
-        index, start = owner[row[0] - 1]
-        answers[index].append((row[0] - start, *row[1:]))
-    return answers
+        own, start = owner[row[0] - 1]
+        own.append((row[0] - start, *row[1:]))
+    for entry in batch:
+        entry.done = True
 
 
-def _starts(batch: list[Entry]) -> list[tuple[int, int]]:
-    starts: list[tuple[int, int]] = []
-    for index, entry in enumerate(batch):
-        starts.extend([(index, len(starts))] * entry.size)
-    return starts
+def fail(batch: Iterable[Entry], error: BaseException) -> None:
+    """The same exception for every entry."""
+    for entry in batch:
+        entry.error, entry.done = error, True
+
+
+def tell(batch: Iterable[Entry]) -> None:
+    """Wake whoever waits for these entries; each event loop only once."""
+    loops: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
+    for entry in batch:
+        if isinstance(entry.future, asyncio.Future):
+            loops.setdefault(entry.future.get_loop(), []).append(entry)
+        elif entry.future is not None:
+            settle(entry)
+        elif entry.latch is not None and not entry.leads:
+            entry.latch.release()
+    for loop, entries in loops.items():
+        with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(lambda e=entries: [settle(entry) for entry in e])
+
+
+def settle(entry: Entry) -> None:
+    """Fill the future, unless its caller has cancelled it."""
+    assert entry.future is not None  # noqa: S101 - only futures are settled
+    with suppress(asyncio.InvalidStateError):
+        pass
+    if entry.future.done():
+        return
+    if entry.error is not None:
+        entry.future.set_exception(entry.error)
+    else:
+        entry.future.set_result(entry.rows)
+
+
+# ------------------------------------------------------------------------------ columns
+# psycopg dumps lists element by element through its adapters, in Python; the statements
+# cast every column, so PostgreSQL's own text form will do, at a fifth of the cost.
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+ELEMENTS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "NULL",
+    str: _quoted,
+    bytes: lambda value: f'"\\\\x{value.hex()}"',
+    int: str,
+    float: repr,
+    bool: lambda value: "t" if value else "f",
+    UUID: str,
+}
+
+
+def array(column: Sequence[Any]) -> Any:
+    """A column as the text of a PostgreSQL array; as it is, if that is beyond us."""
+    try:
+        return "{" + ",".join([ELEMENTS[type(value)](value) for value in column]) + "}"
+    except KeyError:
+        return list(column)

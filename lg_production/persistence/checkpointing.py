@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
@@ -16,7 +17,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from ..core.database import Database
+from ..core.database import Connection, Database
 
 SETUP_LOCK = 0x6C675F71  # "lg_q": LangGraph's own migrations cannot run twice at a time
 
@@ -44,7 +45,10 @@ class Checkpointer(PostgresSaver):
     def setup(self) -> None:
         """Create LangGraph's tables. Safe to call twice, and from many processes at once."""
         with self.database.connection() as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", (SETUP_LOCK,))
+            # Try, do not wait: a waiting statement is a transaction, for whose end the
+            # CREATE INDEX CONCURRENTLY of the process that holds the lock would wait.
+            while not _taken(connection):
+                time.sleep(0.05)
             try:
                 super().setup()
             finally:
@@ -106,3 +110,8 @@ class Checkpointer(PostgresSaver):
         return await self.database.arun(
             lambda: self.get_delta_channel_history(config=config, channels=channels)
         )
+
+
+def _taken(connection: Connection) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (SETUP_LOCK,)).fetchone()
+    return bool(row and row[0])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -54,7 +53,7 @@ def wrapped(inner: Exception) -> Exception:
         (status(502), "in_doubt"),
         (status(504), "in_doubt"),
         (TimeoutError(), "in_doubt"),
-        (asyncio.TimeoutError(), "in_doubt"),
+        (TimeoutError(), "in_doubt"),
         (ConnectionResetError(), "in_doubt"),
         (BrokenPipeError(), "in_doubt"),
         (httpx.ReadTimeout("", request=REQUEST), "in_doubt"),

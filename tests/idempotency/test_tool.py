@@ -12,7 +12,8 @@ import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command, RetryPolicy as GraphRetryPolicy, interrupt
+from langgraph.types import Command, interrupt
+from langgraph.types import RetryPolicy as GraphRetryPolicy
 
 from lg_production import (
     Checkpointer,
@@ -271,9 +272,7 @@ def test_a_transactional_tool_commits_with_its_record(database):
     fail = [True]
 
     @tool
-    def book(
-        flight: str, connection: Annotated[psycopg.Connection, InjectedConnection()]
-    ) -> str:
+    def book(flight: str, connection: Annotated[psycopg.Connection, InjectedConnection()]) -> str:
         """Book a flight."""
         connection.execute("INSERT INTO bookings VALUES (%s)", (flight,))
         if fail.pop():
