@@ -48,7 +48,7 @@ def attempt(op: Operation, effect: Effect) -> Steps[Any | Lost]:
             if tries == 1:
                 op.budget.refund()
             return (yield from _succeed(op, effect, ran.result, tries))
-        verdict = judge(ran.error)
+        verdict = judge(ran.error) if ran.started else "not_sent"
         if verdict == "in_doubt" and op.policy.recovery == "probe":
             found = yield from probe(op, effect.native_key)
             if isinstance(found, Happened):
@@ -74,7 +74,7 @@ def _run(op: Operation, effect: Effect, tries: int) -> Steps[Ran]:
         yield from _settle(op, effect, "ready", tries=tries, paused=(task_id, start))
         raise
     except Exception as error:  # noqa: BLE001 - judged by the caller, then raised
-        return Ran(None, error)
+        return Ran(None, error, error)
     except BaseException as error:
         # Cancelled or interrupted while it ran: nobody knows how far it came.
         yield from _settle(op, effect, "in_doubt", error=describe(error), tries=tries)
@@ -148,9 +148,9 @@ def _give_up(
             return Lost(error)
         if ran.handled and op.policy.recovery == "native_key":
             raise OutcomeUnknown(f"({op.wanted.tool}; resume to try the same key)") from error
-    if ran.handled:
-        return ran.result
-    raise error
+    if ran.raised is not None:
+        raise ran.raised
+    return ran.result
 
 
 def _settle(

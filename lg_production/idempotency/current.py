@@ -65,6 +65,7 @@ class Watched:
     def __init__(self, tool: BaseTool, current: CurrentEffect) -> None:
         self.tool, self.current = tool, current
         self.error: Exception | None = None
+        self.started = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tool, name)
@@ -86,7 +87,7 @@ class Watched:
     @contextmanager
     def _watching(self) -> Iterator[None]:
         token = _current.set(self.current)
-        self.error = None
+        self.error, self.started = None, True
         try:
             yield
         except Exception as error:

@@ -20,12 +20,20 @@ from .retry import RetryBudget
 class Ran:
     """How one run of the user's code ended.
 
-    `handled`: the exception was turned into `result`, a message for the model.
+    `error` is what the code raised, `raised` what became of it on its way out; it is None
+    when `error` was handled: turned into `result`, a message for the model.
     """
 
     result: Any
     error: Exception | None = None
-    handled: bool = False
+    raised: Exception | None = None
+    started: bool = True
+    """False if something stopped the call before it reached the user's code."""
+
+    @property
+    def handled(self) -> bool:
+        """Whether an exception was turned into a message."""
+        return self.error is not None and self.raised is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ class _Step:
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 - judged, then raised
-            return Ran(None, error)
+            return Ran(None, error, error)
 
 
 def _encode(codec: Codec, result: Any) -> Encoded:

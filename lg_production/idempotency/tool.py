@@ -126,8 +126,8 @@ class Idempotent(ToolWrapper):
         ended = yield from in_transaction(self.database, op)
         if isinstance(ended, Effect):
             return (yield from replay(op, ended))
-        if ended.error is not None and not ended.handled:
-            raise ended.error
+        if ended.raised is not None:
+            raise ended.raised
         yield from op.emit("ran" if ended.error is None else "failed_retryable")
         return ended.result
 
@@ -160,8 +160,8 @@ class Idempotent(ToolWrapper):
             except GraphBubbleUp:
                 raise
             except Exception as error:  # noqa: BLE001 - judged, then raised
-                return Ran(None, watched.error or error)
-            return Ran(result, watched.error, handled=watched.error is not None)
+                return Ran(None, watched.error or error, error, started=watched.started)
+            return Ran(result, watched.error)
 
         return Operation(
             wanted=wanted,

@@ -38,7 +38,7 @@ def in_transaction(database: Database, op: Operation) -> Steps[Ran | Effect]:
         except RolledBack as failed:
             ran = failed.ran
         except DatabaseUnavailable as error:
-            ran = Ran(None, error)
+            ran = Ran(None, error, error)
         except psycopg.errors.LockNotAvailable:
             raise IdempotencyInProgress(f"({op.wanted.tool})") from None
         policy = op.policy.retry

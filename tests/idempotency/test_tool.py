@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import psycopg
 import pytest
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.tools import ToolException, tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.prebuilt import InjectedStore
 from langgraph.types import Command, interrupt
 from langgraph.types import RetryPolicy as GraphRetryPolicy
 
@@ -363,7 +364,7 @@ def test_a_business_key_holds_across_threads(database, book, airline):
 
     assert ["LIS"] == airline.booked
     assert answers(first) == answers(second)
-    assert "other" == [m for m in second["messages"] if isinstance(m, ToolMessage)][0].tool_call_id
+    assert "other" == next(m for m in second["messages"] if isinstance(m, ToolMessage)).tool_call_id
 
 
 def test_a_model_that_asks_again_is_told_that_it_is_done(database, book, airline):
@@ -499,7 +500,6 @@ def test_a_rejected_call_is_final_and_the_model_is_told(database):
     @tool
     def book(flight: str) -> str:
         """Refuse."""
-        from langchain_core.tools import ToolException
 
         runs.append(flight)
         raise ToolException("no seats")
@@ -607,3 +607,18 @@ def test_two_tools_that_ask_get_their_own_answers(database):
         state = graph.invoke(Command(resume="yes" if question == "book?" else "no"), config)
 
     assert {("book?", "yes"), ("delete PRODUCTION?", "no")} == set(asked)
+
+
+def test_what_never_reached_the_tool_was_never_sent(database):
+    """A missing store stops ToolNode before the tool: the call may simply run again."""
+
+    @tool
+    def remember(n: int, store: Annotated[Any, InjectedStore()]) -> str:
+        """Write into the store."""
+        return "ok"
+
+    graph = compiled(database, IdempotentToolNode([remember], database), call("remember", n=1))
+    with pytest.raises(ValueError, match="store"):
+        graph.invoke(ASK, thread())
+
+    assert ["failed_retryable"] == states(database)
