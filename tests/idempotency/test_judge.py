@@ -53,7 +53,6 @@ def wrapped(inner: Exception) -> Exception:
         (status(502), "in_doubt"),
         (status(504), "in_doubt"),
         (TimeoutError(), "in_doubt"),
-        (TimeoutError(), "in_doubt"),
         (ConnectionResetError(), "in_doubt"),
         (BrokenPipeError(), "in_doubt"),
         (httpx.ReadTimeout("", request=REQUEST), "in_doubt"),

@@ -95,7 +95,9 @@ def test_content_arguments_are_not_identity():
     """A reworded note is the same booking."""
     policy = EffectPolicy(content_arguments=frozenset({"note"}))
 
-    assert fingerprint(policy, {"id": 1, "note": "a"}) == fingerprint(policy, {"id": 1, "note": "b"})
+    assert fingerprint(policy, {"id": 1, "note": "a"}) == fingerprint(
+        policy, {"id": 1, "note": "b"}
+    )
     assert fingerprint(policy, {"id": 1}) != fingerprint(policy, {"id": 2})
 
 

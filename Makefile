@@ -1,0 +1,42 @@
+# Everything needs only python3 (3.11 or newer, with venv) and make. Works from any directory:
+# make -C path/to/clone demo
+MAKEFLAGS += --no-print-directory
+ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+IN := cd $(ROOT) &&
+PY := $(IN) .venv/bin/python
+READY := $(ROOT).venv/.ready
+
+.PHONY: help setup demo test lint studio torture bench evals evals-tau2 notebooks
+help: ## show this
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(ROOT)Makefile | expand -t 14
+
+setup: $(READY) ## make .venv and install everything into it
+$(READY): $(ROOT)pyproject.toml
+	$(IN) $(PYTHON) -m venv .venv && .venv/bin/pip install -q uv && .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' && touch $@
+
+demo: $(READY) ## six incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
+	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
+
+test: $(READY) ## the test suite
+	@$(PY) -m pytest -q
+
+lint: $(READY) ## ruff and mypy --strict
+	@$(PY) -m ruff check . && .venv/bin/python -m ruff format --check . && .venv/bin/python -m mypy
+
+studio: $(READY) ## the booking graph in LangGraph Studio
+	@$(IN) LANGGRAPH_CLI_NO_ANALYTICS=1 LANGSMITH_TRACING=false .venv/bin/langgraph dev --no-browser --no-reload
+
+torture: $(READY) ## random kill -9, until all work is done
+	@$(PY) -m tests.torture
+
+bench: $(READY) ## what idempotency costs, beside others
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[bench]' && .venv/bin/python -m evals.benchmarks
+
+evals: demo ## every evaluation that needs no key
+
+evals-tau2: $(READY) ## tau2-bench, every write delivered twice
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[tau2]' && .venv/bin/python -m evals.tau2
+
+notebooks: $(READY) ## run the notebooks and write their .ipynb
+	@$(IN) for n in notebooks/*.py; do .venv/bin/jupytext --to ipynb --execute $$n || exit 1; done

@@ -1,0 +1,1 @@
+"""Evaluations: what holds under failure, how fast, how well."""

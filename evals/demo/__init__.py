@@ -1,0 +1,1 @@
+"""Five incidents, side by side: plain LangGraph and lg_production."""

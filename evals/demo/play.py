@@ -1,0 +1,94 @@
+"""Set the stage, and play every incident in both columns."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg import sql
+
+from evals.demo.incidents import INCIDENTS, UNDECLARED, Incident
+from evals.demo.report import Progressing, Result
+from evals.demo.stage import Stage, Stuck
+from evals.demo.worker import Column, Setting
+from graphs.airline import airline
+from graphs.models import chat_model
+from lg_production import Checkpointer, Database
+from lg_production.core.embedded import OpensDirectories, embedded_server
+
+AT_A_TIME = 4
+COLUMNS: tuple[Column, ...] = ("plain", "lg_production")
+
+
+def play_all(model: str, progressing: Progressing) -> list[Result]:
+    """Every incident in both columns, a few at a time."""
+    chat_model(model)  # a model that cannot be had is told once, not twelve times
+    with databases() as urls, tempfile.TemporaryDirectory() as records:
+        runs = [(i, column) for i in (*INCIDENTS, UNDECLARED) for column in COLUMNS]
+        progressing.begin(len(runs))
+
+        def play_one(run: tuple[Incident, Column]) -> Result:
+            incident, column = run
+            record = Path(records) / f"{incident.name}-{column}.jsonl"
+            return play(incident, column, urls[column], record, model, progressing)
+
+        with ThreadPoolExecutor(AT_A_TIME) as threads:
+            return list(threads.map(play_one, runs))
+
+
+def play(
+    incident: Incident,
+    column: Column,
+    url: str,
+    record: Path,
+    model: str,
+    progressing: Progressing,
+) -> Result:
+    """One incident in one column, with an airline of its own."""
+    remark = error = ""
+    with airline(record, timeout=incident.client_timeout) as an_airline:
+        setting = Setting(
+            column, url, an_airline, incident.name, model, incident.confirm, incident.declared
+        )
+        stage = Stage(setting, lambda text: progressing.say(incident.name, column, text))
+        try:
+            remark = incident.play(stage)
+        except Stuck as stuck:
+            error = str(stuck)
+        finally:
+            stage.close()
+        booked = tuple(stage.booked())
+    result = Result(
+        incident.name, incident.title, incident.happened, column, incident.wanted, booked,
+        remark, error or stage.failure,
+    )  # fmt: skip
+    progressing.end(result)
+    return result
+
+
+@contextmanager
+def databases() -> Iterator[dict[Column, str]]:
+    """A database for each column, on a PostgreSQL of our own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OpensDirectories)  # a directory of ours, for a minute
+        with embedded_server() as url:
+            urls = {column: create(url, column) for column in COLUMNS}
+            with PostgresSaver.from_conn_string(urls["plain"]) as saver:
+                saver.setup()
+            with Database(urls["lg_production"]) as database:
+                database.migrate()
+                Checkpointer(database).setup()
+            yield urls
+
+
+def create(url: str, name: str) -> str:
+    """A new database on this server, by URL."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return url.replace("/postgres?", f"/{name}?")

@@ -1,0 +1,1 @@
+"""The reference graphs, and the world they act on."""

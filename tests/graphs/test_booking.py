@@ -1,0 +1,107 @@
+"""The reference graph, on an airline that fails in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph.types import Command
+
+from graphs.airline import Airline, airline
+from graphs.booking import builder
+from lg_production import Checkpointer, Database
+
+WISH = {"messages": [("user", "Find me a flight to Lisbon on 3 May under 300 and book it")]}
+CONFIG: Any = {"configurable": {"thread_id": "1"}}
+BOOKED = "Done: Booked TP1234, reference REF001"
+
+
+@pytest.fixture
+def an_airline(tmp_path: Path) -> Iterator[Airline]:
+    with airline(tmp_path / "bookings.jsonl", timeout=0.5) as an_airline:
+        yield an_airline
+
+
+@pytest.fixture
+def graph(database: Database, an_airline: Airline) -> Any:
+    return builder(database, an_airline).compile(checkpointer=Checkpointer(database))
+
+
+def answered(graph: Any, **decision: Any) -> str:
+    graph.invoke(WISH, CONFIG)
+    state = graph.invoke(Command(resume={"decisions": [decision]}), CONFIG)
+    return str(state["messages"][-1].content)
+
+
+def flights(an_airline: Airline) -> list[str]:
+    return [booking["flight"] for booking in an_airline.bookings()]
+
+
+def test_nothing_is_booked_before_a_person_approves(graph, an_airline):
+    """The graph pauses in front of the effect, not behind it."""
+    asked = graph.invoke(WISH, CONFIG)["__interrupt__"][0].value
+
+    assert [{"flight": "TP1234"}] == [a["args"] for a in asked["action_requests"]]
+    assert [] == flights(an_airline)
+
+
+def test_an_approved_flight_is_booked(graph, an_airline):
+    """Approve: the call as the model asked for it."""
+    assert answered(graph, type="approve") == BOOKED
+    assert ["TP1234"] == flights(an_airline)
+
+
+def test_an_edited_flight_is_booked_instead(graph, an_airline):
+    """Edit: the person's arguments."""
+    other = {"name": "book_flight", "args": {"flight": "LH1166"}}
+
+    assert "Done: Booked LH1166, reference REF001" == answered(
+        graph, type="edit", edited_action=other
+    )
+    assert ["LH1166"] == flights(an_airline)
+
+
+def test_a_rejected_flight_is_not_booked(graph, an_airline):
+    """Reject: the model hears why, and nothing happens."""
+    said = answered(graph, type="reject", message="too early")
+
+    assert "I have not booked anything. Declined by the traveller. too early" == said
+    assert [] == flights(an_airline)
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "hang", "reset", "delay"])
+def test_a_failing_airline_books_once(graph, an_airline, kind):
+    """Before or after acting, it fails once, and the booking is one."""
+    an_airline.fail(kind, seconds=1)
+    said = ""
+    try:
+        said = answered(graph, type="approve")
+    except httpx.HTTPStatusError:  # 503: refused before any work, for the caller to resume
+        said = graph.invoke(None, CONFIG)["messages"][-1].content
+
+    assert said == BOOKED
+    assert ["TP1234"] == flights(an_airline)
+
+
+def test_the_airline_refuses_a_key_with_another_flight(an_airline):
+    """The airline is an honest provider: one key, one request."""
+    an_airline.book("TP1234", "k")
+    again = an_airline.book("TP1234", "k")
+    with pytest.raises(httpx.HTTPStatusError, match="422"):
+        an_airline.book("LH1166", "k")
+
+    assert "REF001" == again["reference"]
+    assert ["TP1234"] == flights(an_airline)
+
+
+def test_the_airline_forgets_nothing_when_it_restarts(tmp_path):
+    """Its record is a file."""
+    for _ in range(2):
+        with airline(tmp_path / "bookings.jsonl") as an_airline:
+            an_airline.book("TP1234", "k")
+            found = flights(an_airline)
+
+    assert ["TP1234"] == found

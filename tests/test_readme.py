@@ -1,0 +1,82 @@
+"""The README's code runs, and its promises are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, TypedDict, get_args
+
+import pytest
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import tools_condition
+
+import lg_production
+from lg_production.idempotency.policy import Recovery
+from tests.graphs_for_tests import ASK, call, says, thread
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+FENCES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+class Airline:
+    """What the README calls the airline."""
+
+    def __init__(self) -> None:
+        self.booked: list[tuple[str, str]] = []
+
+    def post(self, path: str, flight: str, headers: dict[str, str]) -> str:
+        self.booked.append((flight, headers["Idempotency-Key"]))
+        return f"booked {flight}"
+
+
+@tool
+def search_flights(to: str) -> str:
+    """Search."""
+    return "TP 123"
+
+
+class Invoice(TypedDict, total=False):
+    invoice: str
+    receipt: str
+
+
+def test_the_readme_runs(database):
+    """Every fence, in order of need: the tool, the node, the step."""
+    ten_lines, booking, step = FENCES
+    builder = StateGraph(MessagesState)
+    builder.add_node(
+        "model", says(call("search_flights", to="LIS"), call("book_flight", flight="TP 123"))
+    )
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", tools_condition)
+    builder.add_edge("tools", "model")
+    airline = Airline()
+    scope: dict[str, Any] = {
+        "database": database, "builder": builder, "search_flights": search_flights,
+        "airline": airline, "post_invoice": lambda invoice: f"receipt of {invoice}",
+    }  # fmt: skip
+
+    exec(booking, scope)
+    exec(ten_lines, scope)
+    scope["graph"].invoke(ASK, thread())
+    exec(step, scope)
+    invoices = StateGraph(Invoice)
+    invoices.add_node("send", scope["send_invoice"])
+    invoices.add_edge(START, "send")
+    graph = invoices.compile(checkpointer=lg_production.Checkpointer(database))
+
+    assert ["TP 123"] == [flight for flight, _ in airline.booked]
+    assert "receipt of 7" == graph.invoke({"invoice": "7"}, thread())["receipt"]
+
+
+@pytest.mark.parametrize("recovery", get_args(Recovery))
+def test_every_recovery_is_explained(recovery):
+    """One row of the table each."""
+    assert re.search(rf"^\| `{recovery}` \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", lg_production.__all__)
+def test_every_public_name_exists(name):
+    """What __all__ promises is there."""
+    assert hasattr(lg_production, name)
