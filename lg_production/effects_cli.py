@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from .core.database import Database
 from .idempotency import decisions, ledger, maintenance
@@ -46,12 +46,14 @@ def list_(
         for entry in found:
             typer.echo(json.dumps(_plain(entry), default=str))
         return
-    table = Table("key", "tool", "state", "version", "attempt", "age", "thread", box=None)
+    table = Table(Column("key", no_wrap=True), "tool", Column("state", no_wrap=True), box=None)
+    for heading in ("version", "attempt", "age", "thread"):
+        table.add_column(heading)
     for entry in found:
         effect = entry.effect
         age = str(timedelta(seconds=round(effect.age.total_seconds())))
         version, attempt = str(effect.version), str(effect.attempt)
-        key = effect.key.hex()[:16]
+        key = effect.key.hex()[:12]
         table.add_row(key, effect.tool, effect.state, version, attempt, age, entry.thread_id)
     console.print(table if found else "No effects.")
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -93,11 +93,8 @@ class Database:
         if not self._ready:
             await asyncio.wrap_future(self._threads.submit(self._check))
         if statement.shared:
-            future = self._combiner.submit(statement)
-            # Shielded: a batch belongs to others too, and must not be cancelled by one.
-            return statement.read(await asyncio.shield(asyncio.wrap_future(future)))
-        rows = self._threads.submit(self._rows, statement)
-        return statement.read(await asyncio.shield(asyncio.wrap_future(rows)))
+            return statement.read(await finished(self._combiner.submit(statement)))
+        return statement.read(await finished(self._threads.submit(self._rows, statement)))
 
     async def arun(self, function: Callable[[], T]) -> T:
         """Run blocking database work in one of this database's own threads."""
@@ -114,8 +111,14 @@ class Database:
                 if not statement.repeatable or time.monotonic() + pause > deadline:
                     raise
                 time.sleep(pause)
-                self._pool.check()  # throws out what else broke with it
+                self._recover()
                 pause = min(2 * pause, 1.0)
+
+    def _recover(self) -> None:
+        """What broke one connection has likely broken the others, and the worker's lock."""
+        with suppress(DatabaseUnavailable):
+            self._pool.check()
+            self.worker.renew()
 
     # ----------------------------------------------------------------- connections
 
@@ -205,6 +208,16 @@ class Database:
         self._threads.shutdown(wait=True)
         self._opened = True  # a pool that was never opened stays closed
         self._pool.close()
+
+
+async def finished(future: Future[T]) -> T:
+    """The result. A statement that was sent is waited for, also when its caller is cancelled."""
+    waiting = asyncio.ensure_future(asyncio.wrap_future(future))
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        await asyncio.wait([waiting])
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,15 @@ class Worker:
     def id(self) -> int | None:
         """The lock that proves this process alive, taken on first use; None behind a pooler."""
         if self._pid != os.getpid():
-            self.renew()
+            self._take()
         return self._id
 
     def renew(self) -> None:
-        """Take the lock, or take it again if the connection was lost. Cheap when all is well."""
+        """Take the lock again if the connection was lost. Cheap when all is well."""
+        if self._pid == os.getpid():
+            self._take()
+
+    def _take(self) -> None:
         with self._lock:
             if self._pid == os.getpid() and self._alive():
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -77,7 +78,7 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
     owner_patience, barrier_patience = Patience(op.bounds.wait), Patience(op.bounds.barrier)
     probed = False
     while True:
-        effect = yield from ledger.claim(op.wanted)
+        effect = yield from _claim(op)
         if effect == "raced":
             continue
         if effect == "not_durable":
@@ -101,6 +102,15 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
                 probed = effect.state == "in_doubt"
             case "ask":
                 yield from _ask(op, effect)
+
+
+def _claim(op: Operation) -> Steps[ledger.Claim]:
+    try:
+        return (yield from ledger.claim(op.wanted))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        # The statement ran, its answer did not reach us, and the tool will not run.
+        yield from ledger.settle(ledger.fresh(op.wanted), "ready")
+        raise
 
 
 def _refuse_conflict(op: Operation, effect: Effect) -> Steps[None]:
