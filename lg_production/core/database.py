@@ -98,7 +98,7 @@ class Database:
 
     async def arun(self, function: Callable[[], T]) -> T:
         """Run blocking database work in one of this database's own threads."""
-        return await asyncio.wrap_future(self._threads.submit(function))
+        return await finished(self._threads.submit(function))
 
     def _rows(self, statement: Statement[Any]) -> Sequence[Row]:
         """The rows, through any number of reconnections within the time-out if repeatable."""

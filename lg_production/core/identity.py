@@ -7,6 +7,7 @@ and fork, so only they may stand in a key. The rest is evidence.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from ..errors import NotDurable
 # LangGraph publishes the durability only under this key of the configuration.
 DURABILITY = "__pregel_durability"
 PUSH = "__pregel_push"
+
+shares_task: ContextVar[bool] = ContextVar("lg_production_shares_task", default=False)
+"""Set by a node that runs several calls: a task that `Send` made is not always one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def identify(request: ToolCallRequest, messages_key: str = "messages") -> ToolCa
     call_id = request.tool_call.get("id")
     message = _asking(messages_of(request.state, messages_key), call_id)
     pushed = PUSH in ((runtime.config or {}).get("metadata", {}).get("langgraph_path") or ())
-    siblings = 1 if pushed or message is None else len(message.tool_calls)
+    shared = message is not None and (shares_task.get() or not pushed)
+    siblings = len(message.tool_calls) if message is not None and shared else 1
     return ToolCallIdentity(task, message.id if message else None, call_id, siblings)
 
 

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
-from langgraph.types import interrupt
+from langgraph.types import Interrupt, interrupt
 
 from .steps import Call, Statement, Steps
 
 # LangGraph publishes a task's answers only under this key of the configuration.
 SCRATCHPAD = "__pregel_scratchpad"
+RESUME_MAP = "__pregel_resume_map"
 
 
 class Place(NamedTuple):
@@ -45,6 +46,17 @@ def place() -> Place:
     return Place(len(scratchpad.resume), calls, scratchpad.get_null_resume() is not None)
 
 
+def was_for_another() -> bool:
+    """Whether the newest answer was addressed to the first question of this task.
+
+    LangGraph takes the id of a task's first interrupt as an alias for its next one, so a
+    resume that is sent twice would answer the question after the one it was meant for.
+    """
+    conf = get_config()["configurable"]
+    first = Interrupt.from_ns(None, ns=conf["checkpoint_ns"]).id
+    return first in (conf.get(RESUME_MAP) or {})
+
+
 def pass_over(slot: int | None = None) -> Steps[None]:
     """Consume the answers before `slot`, or all: those who asked for them will not ask again."""
     here = yield from Call(place)
@@ -69,5 +81,7 @@ def ask(
         except GraphInterrupt:
             yield from record((yield from Call(place)).answers)
             raise
+        if slot and (yield from Call(was_for_another)):
+            slot = None
         if slot is not None:
             return answer

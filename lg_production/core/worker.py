@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import threading
+import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -28,11 +31,12 @@ class Worker:
         self._connection: psycopg.Connection[Any] | None = None
         self._pid = 0
         self._id: int | None = None
+        self._watcher: threading.Thread | None = None
 
     @property
     def id(self) -> int | None:
         """The lock that proves this process alive, taken on first use; None behind a pooler."""
-        if self._pid != os.getpid():
+        if self._pid != os.getpid() or (self._connection is None and self._id is not None):
             self._take()
         return self._id
 
@@ -47,13 +51,30 @@ class Worker:
                 return
             if self._pid != os.getpid():
                 # After a fork the parent's socket is not ours to close or to use.
-                self._connection, self._pid = None, os.getpid()
+                self._connection, self._pid, self._watcher = None, os.getpid(), None
                 self._id = random.SystemRandom().randrange(1, 2**31)
             try:
                 self._connection = self._connect()
             except psycopg.OperationalError:
-                self._pid = 0
+                # The id stays: what this process has claimed names it.
+                self._connection = None
                 raise DatabaseUnavailable from None
+            if self._watcher is None or not self._watcher.is_alive():
+                name = "lg_production-worker"
+                self._watcher = threading.Thread(target=self._watch, name=name, daemon=True)
+                self._watcher.start()
+
+    def _watch(self) -> None:
+        """Take the lock again at once when the server drops the connection: we are not dead."""
+        while self._pid == os.getpid() and self._id is not None:
+            with suppress(OSError, ValueError, psycopg.Error):
+                connection = self._connection
+                if connection and not select.select([connection.fileno()], [], [], 0.5)[0]:
+                    continue
+            try:
+                self.renew()
+            except DatabaseUnavailable:
+                time.sleep(0.1)
 
     def _alive(self) -> bool:
         if self._connection is None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, cast
+from uuid import uuid4
 
 from ..core.interrupts import pass_over
 from ..core.steps import Call, Sleep, Steps
@@ -20,6 +22,8 @@ from .questions import settle_doubts
 Step: TypeAlias = Literal["settled", "run", "wait", "probe", "ask"]
 SETTLED = {"succeeded", "failed_final", "compensated"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+GRACE = 1.0
+"""Seconds for which a process must have been dead before its call is made again."""
 
 
 class CannotAsk(OutcomeUnknown):
@@ -28,6 +32,10 @@ class CannotAsk(OutcomeUnknown):
     calls of a node could get the answer to another. Use IdempotentToolNode, which asks about
     all of them at once, or settle it: `lg-production effects resolve`.
     """
+
+    def __init__(self, key: bytes, detail: str) -> None:
+        super().__init__(detail)
+        self.key = key
 
 
 def decide(effect: Effect, policy: EffectPolicy) -> Step:
@@ -78,6 +86,7 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
     owner_patience, barrier_patience = Patience(op.bounds.wait), Patience(op.bounds.barrier)
     probed = False
     while True:
+        sent = time.monotonic()
         effect = yield from _claim(op)
         if effect == "raced":
             continue
@@ -86,7 +95,10 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
             continue
         assert isinstance(effect, Effect)  # noqa: S101 - for the type checker
         if effect.owner == op.wanted.owner and effect.state == "claimed":
-            return effect, True
+            if (yield from _still_ours(op, effect, sent)):
+                return effect, True
+            op = replace(op, wanted=replace(op.wanted, owner=uuid4()))
+            continue
         yield from _refuse_conflict(op, effect)
         match decide(effect, op.policy):
             case "settled":
@@ -111,6 +123,13 @@ def _claim(op: Operation) -> Steps[ledger.Claim]:
         # The statement ran, its answer did not reach us, and the tool will not run.
         yield from ledger.settle(ledger.fresh(op.wanted), "ready")
         raise
+
+
+def _still_ours(op: Operation, effect: Effect, sent: float) -> Steps[bool]:
+    """Whether the lease holds. A process that was stopped after its claim looks again."""
+    if time.monotonic() - sent < op.wanted.lease.total_seconds() / 2:
+        return True
+    return (yield from ledger.keep(effect, op.wanted.lease))
 
 
 def _refuse_conflict(op: Operation, effect: Effect) -> Steps[None]:
@@ -197,7 +216,11 @@ def _probe(op: Operation, effect: Effect, *, again: bool) -> Steps[None]:
             yield from ledger.settle_doubt(effect, "succeeded", op.encode(result))
         # A stopped process may yet go on: its call can still arrive at the provider.
         case NotHappened() if effect.certain:
-            yield from ledger.settle_doubt(effect, "ready", None)
+            # A process that lives takes its lock again within a moment of losing it.
+            yield from Sleep(GRACE if effect.error is None else 0)
+            for seen in (yield from ledger.look([effect.key])):
+                if seen.certain and seen.version == effect.version:
+                    yield from ledger.settle_doubt(effect, "ready", None)
         case _:
             yield from _ask(op, effect)
 
@@ -209,7 +232,7 @@ def _ask(op: Operation, effect: Effect) -> Steps[None]:
         return
     task = op.wanted.task
     if task is None or not op.may_ask:
-        raise CannotAsk(f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
+        raise CannotAsk(op.wanted.key, f"({op.wanted.tool}, key {op.wanted.key.hex()[:16]})")
     yield from op.emit("in_doubt", effect)
     shown = {effect.key: (op.wanted.tool, op.arguments)}
     yield from settle_doubts([effect], shown, task.task_id, decided_by=op.decided_by)

@@ -22,6 +22,8 @@ from .operation import Operation, Ran
 from .policy import Happened, NotHappened
 from .retry import RetryPolicy
 
+NOTHING = object()
+
 
 class Unrecorded(UserWarning):
     """An effect happened, but its result could not be kept; replays show a placeholder."""
@@ -140,7 +142,7 @@ def _give_up(
         else "failed_final" if verdict == "rejected"
         else "in_doubt"
     )  # fmt: skip
-    result = ran.result if ran.handled and state == "failed_final" else None
+    result = ran.result if ran.handled and state == "failed_final" else NOTHING
     yield from _settle(op, effect, state, result=result, error=describe(error), tries=tries)
     yield from op.emit(state, effect)
     if verdict == "in_doubt":
@@ -158,7 +160,7 @@ def _settle(
     effect: Effect,
     state: ledger.State,
     *,
-    result: Any = None,
+    result: Any = NOTHING,
     error: str | None = None,
     tries: int,
     paused: tuple[str | None, int] | None = None,
@@ -166,7 +168,7 @@ def _settle(
     """Write the row, if the tool has one. False if another owner has it by now."""
     if op.policy.recovery == "read_only":
         return True
-    outcome = None if result is None else op.encode(result)
+    outcome = None if result is NOTHING else op.encode(result)
     held = yield from ledger.settle(
         effect, state, outcome=outcome, error=error, tries=tries, paused=paused
     )

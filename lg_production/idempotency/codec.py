@@ -100,6 +100,8 @@ class Restamp:
     def _message(self, message: ToolMessage) -> ToolMessage:
         kwargs = {**message.additional_kwargs, MARK: self.mark}
         update: dict[str, Any] = {"tool_call_id": self.current_id, "additional_kwargs": kwargs}
+        if self.current_id != self.recorded_id:
+            update["id"] = None  # or LangGraph would put it in place of the other call's answer
         if self.note and isinstance(message.content, str):
             update["content"] = f"{self.note}\n{message.content}"
         return message.model_copy(update=update)

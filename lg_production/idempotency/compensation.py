@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..core.steps import Call, Row, Statement, Steps, adrive, drive
+from ..errors import EffectFailed, OutcomeUnknown
 from .codec import Codec
 from .current import CurrentEffect
 from .key import digest, native_key
@@ -59,6 +60,19 @@ def undoable(thread_id: str, tenant: str, tools: Sequence[str]) -> Statement[lis
     return Statement(UNDOABLE, params, read, repeatable=True)
 
 
+OPEN = """
+SELECT tool FROM lg_production.effects
+WHERE thread_id = %(thread_id)s AND tenant = %(tenant)s AND tool = ANY(%(tools)s)
+  AND state IN ('claimed', 'in_doubt') ORDER BY created_at
+"""
+
+
+def open_effects(thread_id: str, tenant: str, tools: Sequence[str]) -> Statement[list[str]]:
+    """The tools of a thread whose effect may have happened or may yet happen."""
+    params = {"thread_id": thread_id, "tenant": tenant, "tools": list(tools)}
+    return Statement(OPEN, params, lambda rows: [row[0] for row in rows], repeatable=True)
+
+
 def begin(done: Done) -> Statement[None]:
     """SUCCEEDED -> COMPENSATING."""
     return Statement(BEGIN, {"key": done.key}, lambda _: None, repeatable=True)
@@ -72,8 +86,10 @@ def end(done: Done) -> Statement[None]:
 def compensate(idempotent: Idempotent, thread_id: str) -> list[str]:
     """Run the declared `compensate` of every effect of the thread, in reverse order.
 
-    Each is an effect too: claimed, settled, never run twice. If the outcome of one is in
-    doubt, `OutcomeUnknown` is raised and the earlier effects stay; settle it, call again.
+    Each is an effect too: claimed, settled, never run twice. While an effect of the thread
+    is in doubt or under way, `OutcomeUnknown` is raised and nothing is undone. If the outcome
+    of a compensation is in doubt, or a person rejected it (`EffectFailed`), the effects before
+    it stay; settle it, and call again.
     Returns the tools whose effects are undone by now, in the order of undoing.
     """
     steps = _undo_all(idempotent, thread_id)
@@ -88,11 +104,15 @@ async def acompensate(idempotent: Idempotent, thread_id: str) -> list[str]:
 
 def _undo_all(idempotent: Idempotent, thread_id: str) -> Steps[list[str]]:
     tools = [name for name, policy in idempotent.policies.items() if policy.compensate]
+    if unsettled := (yield from open_effects(thread_id, idempotent.tenant, tools)):
+        raise OutcomeUnknown(f"(of {', '.join(unsettled)}; nothing was undone)")
     undone = []
     for done in (yield from undoable(thread_id, idempotent.tenant, tools)):
         yield from begin(done)
         op = yield from _operation(idempotent, done, thread_id)
-        yield from idempotent.carry_out(op)
+        ended = yield from idempotent.carry_out(op)
+        if getattr(ended, "status", None) == "error":
+            raise EffectFailed(f"({op.wanted.tool}: {ended.content})")
         yield from end(done)
         undone.append(done.tool)
     return undone

@@ -80,8 +80,11 @@ class Effect:
 
     @property
     def certain(self) -> bool:
-        """In doubt, and nothing of it is under way: its process died or gave up by itself."""
-        return self.dead or self.error is not None
+        """In doubt, and nothing of it is under way: its process died or gave up by itself.
+
+        A cancelled call may go on: LangChain runs a sync tool in a thread, which nothing stops.
+        """
+        return self.dead or self.error not in (None, "CancelledError")
 
 
 Claim: TypeAlias = Effect | Literal["not_durable", "raced"]
@@ -231,7 +234,7 @@ UPDATE lg_production.effects e SET
   lease_until = clock_timestamp() + %(lease)s * interval '1 second',
   attempt = e.attempt + 1, fingerprint = coalesce(e.fingerprint, %(fingerprint)s),
   tool_call_id = %(tool_call_id)s, evidence = %(evidence)s::json, updated_at = now(),
-  doubt_since = NULL, error = NULL
+  doubt_since = NULL, error = NULL, asked_slot = NULL
 WHERE e.key = %(key)s AND (e.version = %(version)s OR e.owner = %(owner)s)
 """
 # An `arguments` window has ended: the same words now ask for a new effect.
@@ -380,6 +383,20 @@ def extend(held: dict[UUID, bytes], lease: timedelta) -> Statement[None]:
         "lease": lease.total_seconds(),
     }
     return Statement(EXTEND, params, lambda _: None, repeatable=True)
+
+
+KEEP = """
+UPDATE lg_production.effects e
+SET lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+WHERE e.key = %(key)s AND e.owner = %(owner)s AND e.state = 'claimed'
+RETURNING true
+"""
+
+
+def keep(effect: Effect, lease: timedelta) -> Statement[bool]:
+    """Renew the lease of an effect that was just claimed; False if it was taken away."""
+    params = {"key": effect.key, "owner": effect.owner, "lease": lease.total_seconds()}
+    return Statement(KEEP, params, bool, repeatable=True)
 
 
 SECRET = Statement(

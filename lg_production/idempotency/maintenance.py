@@ -17,6 +17,9 @@ DELETE FROM lg_production.effects e WHERE e.key IN (
   WHERE p.created_at < now() - %(older_than)s::interval
     AND p.updated_at < now() - %(older_than)s::interval
     AND p.state IN ('succeeded', 'failed_final', 'compensated')
+    AND (p.expires_at IS NULL OR p.expires_at < now())
+    AND NOT EXISTS (SELECT FROM lg_production.effects c WHERE c.state = 'compensating'
+      AND c.key = decode(p.evidence->>'compensates', 'hex'))
   LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 

@@ -15,7 +15,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest, ToolRuntime
 from langgraph.runtime import Runtime
 
 from ..core.database import Database
-from ..core.identity import identify
+from ..core.identity import identify, shares_task
 from ..core.interrupts import pass_over, place
 from ..core.steps import Call, Steps, adrive, drive
 from ..core.wrappers import WrappedToolNode
@@ -37,7 +37,7 @@ class NodeRun:
     only: set[str] | None = None
     done: dict[str, Any] = field(default_factory=dict)
     interrupted: dict[str, GraphInterrupt] = field(default_factory=dict)
-    in_doubt: set[str] = field(default_factory=set)
+    in_doubt: dict[str, tuple[bytes, str, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 class Unfinished(Exception):
@@ -101,16 +101,18 @@ class IdempotentToolNode(WrappedToolNode):
         if len(calls) < 2 or not any(self._has_row(r) for r in calls):
             return (yield from everything)
         run = NodeRun()
-        token = _run.set(run)
+        token, shared = _run.set(run), shares_task.set(True)
         try:
             siblings = yield from self._siblings(calls)
             yield from self._in_the_order_asked(run, everything, siblings)
             while (ended := (yield from self._pass(run, everything, siblings))) is None:
-                yield from siblings.ask(run.in_doubt)
+                doubts = {key: (name, given) for key, name, given in run.in_doubt.values()}
+                yield from siblings.ask(doubts)
                 run.in_doubt.clear()
             return ended
         finally:
             _run.reset(token)
+            shares_task.reset(shared)
 
     def _in_the_order_asked(
         self, run: NodeRun, everything: Call[Any], siblings: Siblings
@@ -118,7 +120,7 @@ class IdempotentToolNode(WrappedToolNode):
         here = yield from Call(place)
         effects = yield from siblings.look()
         paused = [e for e in effects if e.state == "ready" and e.paused_task == siblings.task_id]
-        doubts = {siblings.call_of[e.key] for e in effects if is_open(e, siblings.task_id)}
+        doubts = {e.key: siblings.shown[e.key] for e in effects if is_open(e, siblings.task_id)}
         if not (paused or doubts or here.answers or here.pending):
             return
         yield from self._pass(run, everything, siblings, only=siblings.rowless)
@@ -181,16 +183,16 @@ class IdempotentToolNode(WrappedToolNode):
     def _execute_tool_sync(self, request: ToolCallRequest, input_type: Any, config: Any) -> Any:
         try:
             return super()._execute_tool_sync(request, input_type, config)
-        except CannotAsk:
-            return _doubt(request)
+        except CannotAsk as error:
+            return _doubt(request, error)
 
     async def _execute_tool_async(
         self, request: ToolCallRequest, input_type: Any, config: Any
     ) -> Any:
         try:
             return await super()._execute_tool_async(request, input_type, config)
-        except CannotAsk:
-            return _doubt(request)
+        except CannotAsk as error:
+            return _doubt(request, error)
 
     def _combine_tool_outputs(self, outputs: Any, input_type: Any) -> Any:
         if any(output is NO_RESULT for output in outputs):
@@ -247,13 +249,13 @@ class IdempotentToolNode(WrappedToolNode):
         return Siblings(identities[0].task.task_id, order, call_of, shown, by)
 
 
-def _doubt(request: ToolCallRequest) -> ToolMessage:
+def _doubt(request: ToolCallRequest, error: CannotAsk) -> ToolMessage:
     """The call ended in doubt. Alone in its task it would have asked, so it is one of several."""
-    run, call_id = _run.get(), request.tool_call["id"] or ""
+    run, call = _run.get(), request.tool_call
     if run is None:
-        raise  # noqa: PLE0704 - called from an except clause only
-    run.in_doubt.add(call_id)
-    return ToolMessage("in doubt", name=request.tool_call["name"], tool_call_id=call_id)
+        raise error
+    run.in_doubt[call["id"] or ""] = (error.key, call["name"], call["args"])
+    return ToolMessage("in doubt", name=call["name"], tool_call_id=call["id"] or "")
 
 
 def check_policies(policies: Mapping[str, EffectPolicy], tools: Mapping[str, BaseTool]) -> None:

@@ -42,8 +42,9 @@ def settle_doubts(
 
 
 def is_open(effect: Effect, task_id: str) -> bool:
-    """Asked about in this task, and not settled since."""
-    return effect.state == "in_doubt" and effect.asked_task == task_id
+    """Asked about in this task, and not carried out since: a second doubt is a new question."""
+    asked_here = effect.asked_task == task_id and effect.asked_slot is not None
+    return effect.state == "in_doubt" and asked_here
 
 
 def _ask(

@@ -9,7 +9,7 @@ from typing import Any
 from ..core.steps import Statement, Steps
 from . import ledger
 from .ledger import Effect
-from .questions import settle_doubts
+from .questions import Doubts, settle_doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Siblings:
         keys = [key for key, call in self.call_of.items() if call != asking]
         return ledger.unpause(keys, self.task_id)
 
-    def ask(self, calls: Collection[str]) -> Steps[None]:
-        """One question about all effects in doubt among these calls."""
-        effects = yield from self.look()
-        doubtful = [e for e in effects if self.call_of[e.key] in calls and e.state == "in_doubt"]
-        yield from settle_doubts(doubtful, self.shown, self.task_id, decided_by=self.decided_by)
+    def ask(self, doubts: Doubts) -> Steps[None]:
+        """One question about all of these effects that are in doubt."""
+        effects = yield from ledger.look(list(doubts))
+        doubtful = [e for e in effects if e.state == "in_doubt"]
+        yield from settle_doubts(doubtful, doubts, self.task_id, decided_by=self.decided_by)

@@ -13,13 +13,13 @@ from uuid import uuid4
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
-from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.prebuilt.tool_node import ToolCallRequest, msg_content_output
 from langgraph.types import Command
 
 from ..core.database import Database
 from ..core.events import Observer
 from ..core.identity import ToolCallIdentity, identify
-from ..core.steps import Steps
+from ..core.steps import Call, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import EffectFailed, IdempotencyConflict, OutcomeUnknown
 from . import decisions, ledger
@@ -112,11 +112,12 @@ class Idempotent(ToolWrapper):
                 raise error from lost.error
             if not mine:
                 return (yield from replay(op, effect))
-            self.leases.hold(op.wanted.owner, op.wanted.key)
+            owner = effect.owner or op.wanted.owner
+            self.leases.hold(owner, op.wanted.key)
             try:
                 result = yield from attempt(op, effect)
             finally:
-                self.leases.drop(op.wanted.owner)
+                self.leases.drop(owner)
             if not isinstance(result, Lost):
                 return result
             # Under a new owner: what the last one left behind is in doubt for us too.
@@ -210,8 +211,10 @@ class Idempotent(ToolWrapper):
         )
 
     def secret(self) -> Steps[str]:
-        """The database's secret for native keys, read once."""
+        """The database's secret for native keys, read once; and this worker's lock is taken."""
         if self._secret is None:
+            worker = self.database.worker
+            yield from Call(lambda: worker.id, lambda: self.database.arun(lambda: worker.id))
             self._secret = yield from ledger.SECRET
         return self._secret
 
@@ -235,9 +238,9 @@ def stored(arguments: Mapping[str, Any]) -> str:
 
 def encode(codec: Codec, result: Any, name: str, call_id: str | None) -> Encoded:
     """A result as bytes. One that cannot be kept is replaced: it happened all the same."""
-    if not isinstance(result, ToolMessage | Command | list):
-        text = result if isinstance(result, str) else json.dumps(result, default=str)
-        result = ToolMessage(text, name=name, tool_call_id=call_id or "")
+    if not is_outcome(result):
+        content: Any = msg_content_output(result)
+        result = ToolMessage(content, name=name, tool_call_id=call_id or "")
     kept = codec.faithful(result)
     if not isinstance(kept, str):
         return Encoded(*kept)
@@ -246,6 +249,12 @@ def encode(codec: Codec, result: Any, name: str, call_id: str | None) -> Encoded
         if not isinstance(without, str):
             return Encoded(*without, problem=kept)
     return Encoded(*codec.dump(placeholder(name, call_id or "", kept)), problem=kept)
+
+
+def is_outcome(result: Any) -> bool:
+    """What ToolNode passes on as it is. Anything else is what a probe found."""
+    items = result if isinstance(result, list) and result else [result]
+    return all(isinstance(item, ToolMessage | Command) for item in items)
 
 
 def replay(op: Operation, effect: Effect) -> Steps[Any]:

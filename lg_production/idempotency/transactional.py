@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +67,7 @@ def _inside(op: Operation, transaction: Transaction) -> Steps[Ran | Effect]:
 
 def _bound_the_wait(seconds: float) -> Statement[None]:
     sql = "SELECT set_config('lock_timeout', %(ms)s, true)"
-    return Statement(sql, {"ms": f"{round(seconds * 1000)}ms"}, lambda _: None)
+    return Statement(sql, {"ms": f"{max(1, round(seconds * 1000))}ms"}, lambda _: None)
 
 
 def _durable() -> Statement[None]:
@@ -80,7 +82,14 @@ def _sync(database: Database, op: Operation) -> Ran | Effect:
 
 async def _async(database: Database, op: Operation) -> Ran | Effect:
     scope = database.transaction()
-    transaction = await database.arun(scope.__enter__)
+    try:
+        transaction = await database.arun(scope.__enter__)
+    except asyncio.CancelledError as cancelled:
+        # It was entered all the same: what is sent is finished.
+        stopped: Any = cancelled
+        with suppress(Exception):
+            await database.arun(lambda: scope.__exit__(type(stopped), stopped, None))
+        raise
     try:
         result = await adrive(_inside(op, transaction), transaction)
     except BaseException as error:

@@ -1,0 +1,1 @@
+"""Random SIGKILLs and SIGSTOPs of real workers, until all their work is done."""
