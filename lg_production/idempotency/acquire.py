@@ -14,6 +14,7 @@ from ..core.interrupts import pass_over
 from ..core.steps import Call, Sleep, Steps
 from ..errors import IdempotencyConflict, IdempotencyInProgress, NotDurable, OutcomeUnknown
 from . import ledger
+from .leases import keep
 from .ledger import Effect
 from .operation import Operation
 from .policy import EffectPolicy, Found, Happened, NotHappened, Unknown
@@ -129,7 +130,7 @@ def _still_ours(op: Operation, effect: Effect, sent: float) -> Steps[bool]:
     """Whether the lease holds. A process that was stopped after its claim looks again."""
     if time.monotonic() - sent < op.wanted.lease.total_seconds() / 2:
         return True
-    return (yield from ledger.keep(effect, op.wanted.lease))
+    return (yield from keep(effect, op.wanted.lease))
 
 
 def _refuse_conflict(op: Operation, effect: Effect) -> Steps[None]:

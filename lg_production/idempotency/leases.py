@@ -9,10 +9,41 @@ from datetime import timedelta
 from uuid import UUID
 
 from ..core.database import Database
+from ..core.steps import Statement
 from ..errors import LgProductionError
-from .ledger import extend
+from .ledger import Effect
 
 logger = logging.getLogger("lg_production")
+
+EXTEND = """
+UPDATE lg_production.effects e
+SET lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+WHERE e.key = ANY(%(keys)s::bytea[]) AND e.owner = ANY(%(owners)s::uuid[]) AND e.state = 'claimed'
+"""
+
+
+def extend(held: dict[UUID, bytes], lease: timedelta) -> Statement[None]:
+    """Keep the leases of effects that are still under way."""
+    params = {
+        "keys": list(held.values()),
+        "owners": list(held),
+        "lease": lease.total_seconds(),
+    }
+    return Statement(EXTEND, params, lambda _: None, repeatable=True)
+
+
+KEEP = """
+UPDATE lg_production.effects e
+SET lease_until = clock_timestamp() + %(lease)s * interval '1 second'
+WHERE e.key = %(key)s AND e.owner = %(owner)s AND e.state = 'claimed'
+RETURNING true
+"""
+
+
+def keep(effect: Effect, lease: timedelta) -> Statement[bool]:
+    """Renew the lease of an effect that was just claimed; False if it was taken away."""
+    params = {"key": effect.key, "owner": effect.owner, "lease": lease.total_seconds()}
+    return Statement(KEEP, params, bool, repeatable=True)
 
 
 class Leases:
