@@ -23,6 +23,7 @@ from .steps import Row, Statement
 from .worker import Worker
 
 T = TypeVar("T")
+UNPREPARED: dict[str, Any] = {"prepare_threshold": None}
 Connection = psycopg.Connection[Row]
 
 
@@ -32,7 +33,8 @@ class Database:
     `url` is a libpq URL or connection string. `max_connections` bounds the pool, which is
     also the number of threads that serve `aexecute`. `timeout` bounds both the wait for a
     connection and the time for which a repeatable statement is tried again when the server
-    has gone away.
+    has gone away. `prepared_statements=False` is for a transaction pooler that does not know
+    them (PgBouncer before 1.21, or without max_prepared_statements).
 
     Raises `DatabaseUnavailable`, `PoolExhausted` and `SchemaOutdated`, never psycopg's
     connection errors; errors of a statement itself pass through.
@@ -44,6 +46,7 @@ class Database:
         *,
         max_connections: int = 16,
         timeout: timedelta = timedelta(seconds=10),
+        prepared_statements: bool = True,
     ) -> None:
         try:
             parameters = conninfo_to_dict(url)
@@ -57,7 +60,7 @@ class Database:
         self.max_connections = max_connections
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
-            kwargs={"autocommit": True},
+            kwargs={"autocommit": True, **({} if prepared_statements else UNPREPARED)},
             min_size=1,
             max_size=max_connections,
             timeout=timeout.total_seconds(),
