@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -78,12 +78,13 @@ class Combiner:
         """Run it, alone or with others, and return its own rows, their ordinals from 1."""
         entry, line = Entry(statement), self._line(statement.sql)
         with line.lock:
-            line.waiting.append(entry)
-            entry.leads = line.busy < self._lanes
-            line.busy += entry.leads
-            if not entry.leads:
+            if line.busy < self._lanes:
+                line.busy += 1
+                entry.leads = True
+            else:
                 entry.latch = threading.Lock()
                 entry.latch.acquire()
+                line.waiting.append(entry)
         if entry.latch is not None:
             self._await_turn(line, entry, entry.latch)
         if entry.leads:
@@ -91,10 +92,17 @@ class Combiner:
         return entry.result()
 
     async def aexecute(self, statement: Statement[Any]) -> Sequence[Row]:
-        """Run it elsewhere, without blocking the loop. A cancelled caller cancels no other."""
+        """Run it elsewhere, without blocking the loop, and return its own rows.
+
+        What was sent is waited for, also when its caller is cancelled; others notice nothing.
+        """
         future: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
         self._enqueue(Entry(statement, future))
-        return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     def submit(self, statement: Statement[Any]) -> Future[Sequence[Row]]:
         """Run it elsewhere; the future holds its own rows."""
@@ -151,77 +159,70 @@ class Combiner:
         self._lead(line, None)
 
     def _lead(self, line: Line, own: Entry | None) -> None:
-        """Run batches until `own` is answered; without one, while only futures wait."""
+        """Run the batch that `own` is in; without one, batches while only futures wait."""
+        batch: list[Entry] = []
         try:
             while True:
-                with line.lock:
-                    batch = take(line.waiting)
-                self._answer(batch, line, own)
-                if own is None and line.waiting and line.waiting[0].latch is None:
-                    tell(batch)
-                    continue
-                if own is None or own.done:
+                batch = take(line, own)
+                self._answer(batch)
+                if own is not None or not only_futures(line):
                     break
                 tell(batch)
         finally:
+            left = [entry for entry in batch if not entry.done and entry is not own]
+            if left:
+                # Ctrl-C hit this thread. The others go back to the head of the queue.
+                with line.lock:
+                    line.waiting.extendleft(reversed(left))
             self._pass_on(line)
-        tell(batch)
+            tell(entry for entry in batch if entry.done)
 
     def _pass_on(self, line: Line) -> None:
         """Give the lane to the first in the queue, or back."""
         with line.lock:
-            heir = line.waiting[0] if line.waiting else None
-            if heir is not None and heir.latch is not None:
+            if line.waiting and line.waiting[0].latch is not None:
+                heir = line.waiting.popleft()
                 heir.leads = True
-                heir.latch.release()
+                heir.latch.release()  # type: ignore[union-attr]
                 return
             line.busy -= 1
-            spawn = heir is not None and not line.spawned
+            spawn = bool(line.waiting) and not line.spawned
             line.spawned = line.spawned or spawn
         if spawn:
             self._spawn_leader(line)
 
     # ------------------------------------------------------------------------ the batch
 
-    def _answer(self, batch: list[Entry], line: Line, own: Entry | None) -> None:
-        if not batch:
-            return
+    def _answer(self, batch: list[Entry]) -> None:
         try:
-            split(self._run(merge(batch)), batch)
+            if batch:
+                split(self._run(merge(batch)), batch)
         except LgProductionError as error:
             fail(batch, error)
         except Exception as error:  # noqa: BLE001 - every caller must hear of it
             if len(batch) == 1:
                 fail(batch, error)
-            else:
-                # One bad row fails a batch: halve it until only its own caller is left.
-                half = len(batch) // 2
-                self._answer(batch[:half], line, own)
-                self._answer(batch[half:], line, own)
-        except BaseException as error:
-            # Ctrl-C hit this thread, not the others: they go back to the queue.
-            self._interrupted(batch, line, own, error)
-            raise
-
-    def _interrupted(
-        self, batch: list[Entry], line: Line, own: Entry | None, error: BaseException
-    ) -> None:
-        others = [entry for entry in batch if entry is not own and not entry.done]
-        if own is None or own not in batch:
-            fail(others, error)
-            tell(others)
-            return
-        with line.lock:
-            line.waiting.extendleft(reversed(others))
+                return
+            # One bad row fails a batch: halve it until only its own caller is left.
+            half = len(batch) // 2
+            self._answer(batch[:half])
+            self._answer(batch[half:])
 
 
-def take(waiting: deque[Entry]) -> list[Entry]:
-    """The next batch: everything that waits, up to MAX_ROWS."""
-    batch: list[Entry] = []
-    rows = 0
-    while waiting and (not batch or rows + waiting[0].size <= MAX_ROWS):
-        batch.append(waiting.popleft())
-        rows += batch[-1].size
+def only_futures(line: Line) -> bool:
+    """Whether the first in the queue has no thread of its own to lead with."""
+    with line.lock:
+        return bool(line.waiting) and line.waiting[0].latch is None
+
+
+def take(line: Line, own: Entry | None) -> list[Entry]:
+    """The next batch: `own` and everything that waits, up to MAX_ROWS."""
+    batch = [own] if own is not None else []
+    rows = own.size if own is not None else 0
+    with line.lock:
+        while line.waiting and (not batch or rows + line.waiting[0].size <= MAX_ROWS):
+            batch.append(line.waiting.popleft())
+            rows += batch[-1].size
     return batch
 
 
@@ -269,25 +270,25 @@ def tell(batch: Iterable[Entry]) -> None:
         if isinstance(entry.future, asyncio.Future):
             loops.setdefault(entry.future.get_loop(), []).append(entry)
         elif entry.future is not None:
-            settle(entry)
+            settle([entry])
         elif entry.latch is not None and not entry.leads:
             entry.latch.release()
     for loop, entries in loops.items():
         with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
-            loop.call_soon_threadsafe(lambda e=entries: [settle(entry) for entry in e])
+            loop.call_soon_threadsafe(settle, entries)
 
 
-def settle(entry: Entry) -> None:
-    """Fill the future, unless its caller has cancelled it."""
-    assert entry.future is not None  # noqa: S101 - only futures are settled
-    with suppress(asyncio.InvalidStateError):
-        pass
-    if entry.future.done():
-        return
-    if entry.error is not None:
-        entry.future.set_exception(entry.error)
-    else:
-        entry.future.set_result(entry.rows)
+def settle(entries: Iterable[Entry]) -> None:
+    """Fill the futures that their callers have not cancelled."""
+    for entry in entries:
+        future = entry.future
+        if future is None or future.done():
+            continue
+        with suppress(InvalidStateError):  # cancelled by another thread just now
+            if entry.error is not None:
+                future.set_exception(entry.error)
+            else:
+                future.set_result(entry.rows)
 
 
 # ------------------------------------------------------------------------------ columns
