@@ -72,6 +72,7 @@ def opened(url: str | None, *, patience: float = 10) -> Iterator[Database]:
         with Database(url, timeout=timedelta(seconds=patience)) as database:
             yield database
         return
+    errors.print(f"[dim]DATABASE_URL is not set: using the embedded database in {EMBEDDED}.[/]")
     with embedded_database(EMBEDDED) as database:
         set_up(database)
         yield database

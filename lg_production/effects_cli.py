@@ -6,6 +6,7 @@ import getpass
 import json
 from datetime import timedelta
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Column, Table
 from .core.database import Database
 from .idempotency import decisions, ledger, maintenance
 from .idempotency.decisions import ACTIONS, Decision
+from .idempotency.key import canonical, digest
 from .idempotency.maintenance import Entry
 from .idempotency.questions import outcome_of
 
@@ -83,7 +85,7 @@ def resolve(
     message: Annotated[str, typer.Option(help="For respond: what the tool would have said.")] = "",
     by: Annotated[str, typer.Option(help="Who decides.")] = "",
 ) -> None:  # fmt: skip
-    """Settle an effect that is in doubt. Refused if it changed since you looked."""
+    """Settle an effect in doubt, or approve one that failed. Refused if it has changed."""
     if action not in ACTIONS:
         raise typer.BadParameter(f"{action!r} is not one of {', '.join(ACTIONS)}")
     if action == "respond" and not message:
@@ -95,7 +97,8 @@ def resolve(
     if effect.state == "claimed" and effect.gone:
         database.execute(ledger.doubt(effect))
         raise typer.BadParameter("its worker is gone: it is in doubt now. Look again, then decide")
-    if effect.version != version or effect.state != "in_doubt":
+    again = effect.state == "failed_final" and action == "approve"
+    if effect.version != version or not (again or effect.state == "in_doubt"):
         raise typer.BadParameter(
             f"it is {effect.state} at version {effect.version}, not in_doubt at {version}"
         )
@@ -111,6 +114,35 @@ def resolve(
     if database.execute(statement) is None:
         raise typer.BadParameter("somebody else decided in the meantime: look again")
     console.print(f"{action}: {effect.tool} {effect.key.hex()[:16]}")
+
+
+@effects.command()
+def edit(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="A key, or its beginning.")],
+    arguments: Annotated[str, typer.Argument(help="The identity arguments, edited, as JSON.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")],
+    by: Annotated[str, typer.Option(help="Who decides.")] = "",
+) -> None:
+    """Explain why a call that has run comes again with other arguments: they are a new action."""
+    try:
+        edited = json.loads(arguments)
+    except ValueError as error:
+        raise typer.BadParameter("ARGUMENTS is not JSON") from error
+    if not isinstance(edited, dict) or not reason.strip():
+        raise typer.BadParameter("ARGUMENTS must be a JSON object, and --reason must say why")
+    database = database_of(context)
+    effect = _one(database, key).effect
+    statement = decisions.record_edit(
+        effect.key,
+        effect.version,
+        digest(canonical(edited)),
+        decision_id=uuid4(),
+        by=by or getpass.getuser(),
+        reason=reason,
+    )
+    database.execute(statement)
+    console.print(f"edit: {effect.tool} {effect.key.hex()[:12]}")
 
 
 @effects.command()

@@ -47,7 +47,7 @@ class NotDurable(LgProductionError):
 class IdempotencyConflict(LgProductionError):
     """
     The same idempotency key was used with other arguments. Nothing was done. Use a new
-    key, or record the reviewer's edit that explains the change.
+    key, or record who changed the arguments and why: `lg-production effects edit`.
     """
 
 

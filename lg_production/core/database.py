@@ -71,6 +71,7 @@ class Database:
         self._closing: list[Callable[[], None]] = []
         self._threads = ThreadPoolExecutor(max_connections, "lg_production")
         self._combiner = Combiner(self._rows, self._threads.submit)
+        self._transactions = threading.BoundedSemaphore(max(1, max_connections // 2))
         self.worker = Worker(url)
 
     def __repr__(self) -> str:
@@ -142,18 +143,28 @@ class Database:
         `DatabaseUnavailable`, and only the tables can tell whether the COMMIT happened.
         """
         self._check()
-        with self.connection() as connection:
+        with self._turn(), self.connection() as connection:
             scope = connection.transaction()
             with translated():
                 scope.__enter__()
             try:
-                yield Transaction(self, connection)
+                yield Transaction(connection)
             except BaseException as error:
                 with suppress(psycopg.OperationalError, psycopg.InterfaceError):
                     scope.__exit__(type(error), error, error.__traceback__)
                 raise
             with translated():
                 scope.__exit__(None, None, None)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Half the pool stays free of transactions: what they wait for needs connections too."""
+        if not self._transactions.acquire(timeout=self.timeout.total_seconds()):
+            raise PoolExhausted(f"(max_connections={self.max_connections}, half for transactions)")
+        try:
+            yield
+        finally:
+            self._transactions.release()
 
     def _borrow(self) -> Connection:
         self._open()
@@ -227,8 +238,9 @@ async def finished(future: Future[T]) -> T:
 class Transaction:
     """The open transaction of `Database.transaction`, which runs statements like a database."""
 
-    database: Database
     connection: Connection
+    thread: ThreadPoolExecutor | None = None
+    """Where `aexecute` runs: one of its own, or transactions would wait for each other's."""
 
     def execute(self, statement: Statement[T]) -> T:
         """Run a statement inside this transaction."""
@@ -236,7 +248,8 @@ class Transaction:
 
     async def aexecute(self, statement: Statement[T]) -> T:
         """Run a statement inside this transaction, off the event loop."""
-        return await self.database.arun(lambda: self.execute(statement))
+        assert self.thread is not None  # noqa: S101 - set by whoever drives it on a loop
+        return await finished(self.thread.submit(self.execute, statement))
 
 
 def fetch(connection: Connection, statement: Statement[Any]) -> list[Row]:

@@ -63,6 +63,8 @@ def embedded_server(directory: str | Path | None = None) -> Iterator[str]:
     finally:
         _forget_dead_owners(data)
         server.cleanup()
+        if directory is None or not _owners(data):
+            _stop(data)  # one that was restarted by others is not the one the library knows
         if directory is None:
             shutil.rmtree(data.parent, ignore_errors=True)
 
@@ -97,12 +99,17 @@ def _stop(data: Path) -> None:
             time.sleep(0.05)
 
 
+def _owners(data: Path) -> list[int]:
+    with suppress(OSError, ValueError):
+        return [pid for pid in json.loads((data / ".handle_pids.json").read_text()) if _alive(pid)]
+    return []
+
+
 def _forget_dead_owners(data: Path) -> None:
     """Processes that were killed never sign off: without this the server is never stopped."""
     handles = data / ".handle_pids.json"
-    with suppress(OSError, ValueError):
-        alive = [pid for pid in json.loads(handles.read_text()) if _alive(pid)]
-        handles.write_text(json.dumps(alive))
+    if handles.exists():
+        handles.write_text(json.dumps(_owners(data)))
 
 
 def _alive(pid: int) -> bool:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias, cast
 from uuid import uuid4
 
+import psycopg
+
 from ..core.interrupts import pass_over
 from ..core.steps import Call, Sleep, Steps
 from ..errors import IdempotencyConflict, IdempotencyInProgress, NotDurable, OutcomeUnknown
@@ -120,6 +122,11 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
 def _claim(op: Operation) -> Steps[ledger.Claim]:
     try:
         return (yield from ledger.claim(op.wanted))
+    except psycopg.errors.UndefinedTable:
+        raise NotDurable(
+            "LangGraph's tables are not in this database: call Checkpointer(database).setup(), "
+            "and compile the graph with it. With another checkpointer pass barrier=False."
+        ) from None
     except (asyncio.CancelledError, KeyboardInterrupt):
         # The statement ran, its answer did not reach us, and the tool will not run.
         yield from ledger.settle(ledger.fresh(op.wanted), "ready")
@@ -183,6 +190,7 @@ def _reclaim(op: Operation, seen: Effect, patience: Patience) -> Steps[Effect | 
         age=timedelta(0) if seen.expired else seen.age,
         gone=False,
         expired=False,
+        doubtful=seen.state in ("claimed", "in_doubt"),
     )
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from langgraph.errors import GraphBubbleUp
+from pydantic import ValidationError
 
 from ..core.interrupts import place
 from ..core.steps import Call, Sleep, Steps
@@ -41,7 +42,7 @@ def attempt(op: Operation, effect: Effect) -> Steps[Any | Lost]:
 
     Returns its result, or `Lost`. Raises what it raised, unless that may become a message.
     """
-    tries, waited, began = 1, 0.0, time.monotonic()
+    tries, waited, began, doubtful = 1, 0.0, time.monotonic(), effect.doubtful
     while True:
         ran = yield from _run(op, effect, tries)
         effect = replace(effect, age=effect.age + timedelta(seconds=time.monotonic() - began))
@@ -55,9 +56,12 @@ def attempt(op: Operation, effect: Effect) -> Steps[Any | Lost]:
             found = yield from probe(op, effect.native_key)
             if isinstance(found, Happened):
                 return (yield from _happened(op, effect, found.result, tries))
-            verdict = "not_sent" if isinstance(found, NotHappened) else verdict
+            if isinstance(found, NotHappened):
+                verdict, doubtful = "not_sent", False
         seconds = _wait(op, effect, verdict, ran.error, tries, waited)
+        doubtful = doubtful or verdict in ("in_doubt", "unexplained")
         if seconds is None:
+            verdict = _overall(op, ran, verdict, doubtful=doubtful)
             return (yield from _give_up(op, effect, ran, verdict, tries))
         yield from op.emit("retried", effect)
         yield from Sleep(seconds)
@@ -81,6 +85,17 @@ def _run(op: Operation, effect: Effect, tries: int) -> Steps[Ran]:
         # Cancelled or interrupted while it ran: nobody knows how far it came.
         yield from _settle(op, effect, "in_doubt", error=describe(error), tries=tries)
         raise
+
+
+def _overall(op: Operation, ran: Ran, verdict: Verdict, *, doubtful: bool) -> Verdict:
+    """What all the attempts say: that the last was refused does not undo an earlier one."""
+    if verdict == "unexplained" and ran.handled and not isinstance(ran.error, ValidationError):
+        # handle_tool_errors says that the model shall deal with it. Not so for a
+        # ValidationError, which LangGraph takes for the model's, wherever it was raised.
+        return "rejected"
+    if doubtful and op.policy.recovery in ("native_key", "probe", "surface"):
+        return "in_doubt" if verdict != "unexplained" or ran.handled else verdict
+    return verdict
 
 
 def _wait(
@@ -135,8 +150,6 @@ def _give_up(
 ) -> Steps[Any | Lost]:
     error = ran.error
     assert error is not None  # noqa: S101 - only failures come here
-    if verdict == "unexplained" and ran.handled:
-        verdict = "rejected"  # handle_tool_errors says: the model shall deal with it
     state: ledger.State = (
         "failed_retryable" if verdict == "not_sent"
         else "failed_final" if verdict == "rejected"

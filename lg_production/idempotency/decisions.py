@@ -69,7 +69,8 @@ WITH resolved AS (
       doubt_since = NULL, outcome_type = %(outcome_type)s, outcome = %(outcome)s,
       error = %(error)s,
       asked_task = CASE WHEN %(by_resume)s THEN e.asked_task END
-  WHERE e.key = %(key)s AND e.version = %(version)s AND e.state = 'in_doubt'
+  WHERE e.key = %(key)s AND e.version = %(version)s AND (e.state = 'in_doubt'
+    OR e.state = 'failed_final' AND %(action)s = 'approve')
   RETURNING e.key
 )
 INSERT INTO lg_production.effect_decisions
@@ -90,7 +91,8 @@ def resolve(
 ) -> Statement[UUID | None]:
     """Record the decision and act on it in one statement; None if another came first.
 
-    The effect must still be in doubt at the version that the person saw.
+    The effect must still be in doubt at the version that the person saw. One that failed
+    for good may be approved too: what made it fail (a token, a limit) may be mended.
     """
     kind, data = outcome or (None, None)
     params = {

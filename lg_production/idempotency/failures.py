@@ -6,6 +6,7 @@ refused; a time-out, a reset, a 5xx or a cancellation leaves the effect in doubt
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +22,8 @@ Verdict: TypeAlias = Literal["not_sent", "rejected", "in_doubt", "unexplained"]
 # Names, not classes: the HTTP clients are the user's, and none is imported here.
 NEVER_SENT = {
     "ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL",
-    "LocalProtocolError", "ClientConnectorError", "NewConnectionError",
+    "LocalProtocolError", "ClientConnectorError", "NewConnectionError", "NameResolutionError",
+    "ConnectTimeoutError",
 }  # fmt: skip
 IN_DOUBT = {
     "ReadTimeout", "WriteTimeout", "TimeoutException", "Timeout", "ReadError", "WriteError",
@@ -42,12 +44,18 @@ def judge(error: BaseException) -> Verdict:
     """
     if isinstance(error, ValidationError) and _while_parsing(error.__traceback__):
         return "not_sent"
-    verdicts = [_judge_one(link) for link in _chain(error)]
+    verdicts = [_judge_one_failure(links) for links in _failures(error)]
     if "in_doubt" in verdicts:
         return "in_doubt"
     # A ToolException says that it failed; only what it was raised from says how.
     said: Verdict = "rejected" if isinstance(error, ToolException) else "unexplained"
     return next((v for v in verdicts if v), said)
+
+
+def _judge_one_failure(links: list[BaseException]) -> Verdict | None:
+    """One failure, told by an exception and its causes: the one that knows it was not sent wins."""
+    verdicts = [_judge_one(link) for link in links]
+    return next((v for v in ("not_sent", "in_doubt", "rejected") if v in verdicts), None)
 
 
 def status_of(error: BaseException) -> int | None:
@@ -63,7 +71,7 @@ def status_of(error: BaseException) -> int | None:
 
 def retry_after(error: BaseException) -> float | None:
     """Seconds that a Retry-After header asks for (RFC 9110 section 10.2.3), or None."""
-    for link in _chain(error):
+    for link in itertools.chain.from_iterable(_failures(error)):
         headers: Any = getattr(getattr(link, "response", None), "headers", None)
         value = headers.get("retry-after") if hasattr(headers, "get") else None
         if value is None:
@@ -88,7 +96,7 @@ def _judge_one(error: BaseException) -> Verdict | None:
         if 400 <= status < 500 and status not in AMBIGUOUS_STATUS:
             return "rejected"
         return "in_doubt"
-    names = {cls.__name__ for cls in type(error).__mro__}
+    names = _names(error) | _names(_reason(error))
     if isinstance(error, ConnectionRefusedError | socket.gaierror) or names & NEVER_SENT:
         return "not_sent"
     if isinstance(error, TimeoutError | ConnectionError) or names & IN_DOUBT:
@@ -96,16 +104,32 @@ def _judge_one(error: BaseException) -> Verdict | None:
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, what caused it, and so on. A refused connection hides in a deeper link."""
+def _reason(error: BaseException) -> object:
+    """What urllib3 says inside of what requests raises."""
+    return getattr(error.args[0], "reason", None) if error.args else None
+
+
+def _names(error: object) -> set[str]:
+    return {cls.__name__ for cls in type(error).__mro__}
+
+
+def _failures(error: BaseException) -> Iterator[list[BaseException]]:
+    """The failures that led here, the last first, each with its causes.
+
+    `raise … from` tells the same failure in other words. What was merely being handled
+    when another exception was raised, its `__context__`, is an earlier failure.
+    """
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
+        failure = [link]
         seen.add(id(link))
-        yield link
-        if _judge_one(link) == "not_sent":
-            return
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        while link.__cause__ is not None and id(link.__cause__) not in seen:
+            link = link.__cause__
+            failure.append(link)
+            seen.add(id(link))
+        yield failure
+        link = None if link.__suppress_context__ else link.__context__
 
 
 def _while_parsing(traceback: TracebackType | None) -> bool:

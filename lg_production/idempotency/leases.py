@@ -7,6 +7,7 @@ import os
 import threading
 from datetime import timedelta
 from uuid import UUID
+from weakref import WeakKeyDictionary, ref
 
 from ..core.database import Database
 from ..core.steps import Statement
@@ -46,6 +47,9 @@ def keep(effect: Effect, lease: timedelta) -> Statement[bool]:
     return Statement(KEEP, params, bool, repeatable=True)
 
 
+_shared: WeakKeyDictionary[Database, dict[timedelta, Leases]] = WeakKeyDictionary()
+
+
 class Leases:
     """The effects this process is carrying out. A thread renews them; it idles when there are none.
 
@@ -54,10 +58,16 @@ class Leases:
     """
 
     def __init__(self, database: Database, lease: timedelta) -> None:
-        self.database, self.lease = database, lease
+        self._database, self.lease = ref(database), lease
         self._held: dict[UUID, bytes] = {}
         self._wake = threading.Event()
         self._pid = 0
+
+    @classmethod
+    def of(cls, database: Database, lease: timedelta) -> Leases:
+        """The ones of this database and duration: one thread, however many graphs are built."""
+        shared = _shared.setdefault(database, {})
+        return shared.setdefault(lease, cls(database, lease))
 
     def hold(self, owner: UUID, key: bytes) -> None:
         """Renew this owner's lease until `drop`."""
@@ -66,7 +76,8 @@ class Leases:
             self._pid = os.getpid()
             self._wake.clear()
             threading.Thread(target=self._renew, name="lg_production-leases", daemon=True).start()
-            self.database.on_close(self._close)
+            if database := self._database():
+                database.on_close(self._close)
 
     def drop(self, owner: UUID) -> None:
         """The effect is settled, or was never begun."""
@@ -74,12 +85,16 @@ class Leases:
 
     def _renew(self) -> None:
         while not self._wake.wait(self.lease.total_seconds() / 3):
+            database = self._database()
+            if database is None:
+                return
             try:
-                self.database.worker.renew()
+                database.worker.renew()
                 if held := dict(self._held):
-                    self.database.execute(extend(held, self.lease))
+                    database.execute(extend(held, self.lease))
             except LgProductionError as error:
                 logger.warning("leases were not renewed: %s", error)
+            del database  # or this thread would keep it alive
 
     def _close(self) -> None:
         self._pid = 0

@@ -77,6 +77,8 @@ class Effect:
     asked_task: str | None
     asked_slot: int | None
     asked_place: int | None
+    doubtful: bool = False
+    """Taken over from an attempt of which nobody knows how it ended."""
 
     @property
     def certain(self) -> bool:
@@ -287,7 +289,7 @@ settled AS (
     state = a.state, version = e.version + 1, attempt = e.attempt + a.tries - 1,
     outcome_type = a.outcome_type, outcome = a.outcome, error = a.error, updated_at = now(),
     doubt_since = CASE WHEN a.state = 'in_doubt' THEN coalesce(e.doubt_since, now()) END,
-    fingerprint = CASE WHEN a.state <> 'ready' THEN e.fingerprint END,
+    fingerprint = CASE WHEN a.state NOT IN ('ready', 'failed_retryable') THEN e.fingerprint END,
     paused_task = a.paused_task, paused_slot = a.paused_slot
   FROM asked a
   WHERE e.key = a.key AND e.owner = a.owner AND e.state IN ('claimed', 'in_doubt')

@@ -98,15 +98,19 @@ class IdempotentToolNode(WrappedToolNode):
             lambda: func(input, config, runtime), lambda: afunc(input, config, runtime)
         )
         calls = self._calls(input, config, runtime)
-        if len(calls) < 2 or not any(self._has_row(r) for r in calls):
-            return (yield from everything)
+        ids = {r.tool_call["id"] for r in calls}
+        several = 1 < len(ids) == len(calls) and any(self._has_row(r) for r in calls)
         run = NodeRun()
-        token, shared = _run.set(run), shares_task.set(True)
+        # Set in any case: this node may run inside a tool of another.
+        token, shared = _run.set(run if several else None), shares_task.set(len(calls) > 1)
         try:
+            if not several:
+                return (yield from everything)
             siblings = yield from self._siblings(calls)
             yield from self._in_the_order_asked(run, everything, siblings)
             while (ended := (yield from self._pass(run, everything, siblings))) is None:
-                doubts = {key: (name, given) for key, name, given in run.in_doubt.values()}
+                found = [run.in_doubt[call] for call in siblings.order if call in run.in_doubt]
+                doubts = {key: (name, given) for key, name, given in found}
                 yield from siblings.ask(doubts)
                 run.in_doubt.clear()
             return ended
@@ -126,9 +130,9 @@ class IdempotentToolNode(WrappedToolNode):
         yield from self._pass(run, everything, siblings, only=siblings.rowless)
         if doubts:
             yield from siblings.ask(doubts)
-        for first, effect in zip([True, *[False] * len(paused)], paused, strict=False):
-            if first:
-                yield from pass_over(effect.paused_slot)
+        if paused:
+            yield from pass_over(paused[0].paused_slot)
+        for effect in paused:
             only = {siblings.call_of[effect.key]}
             yield from self._pass(run, everything, siblings, only=only)
         yield from pass_over()

@@ -15,6 +15,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolCallRequest, msg_content_output
 from langgraph.types import Command
+from pydantic import ValidationError
 
 from ..core.database import Database
 from ..core.events import Observer
@@ -77,7 +78,7 @@ class Idempotent(ToolWrapper):
         self.barrier = barrier
         self.messages_key = messages_key
         self.observers = observers
-        self.leases = Leases(database, lease)
+        self.leases = Leases.of(database, lease)
         self._budgets: dict[str, RetryBudget] = {}
         self._codecs: dict[tuple[type, ...], Codec] = {}
         self._secret: str | None = None
@@ -91,6 +92,8 @@ class Idempotent(ToolWrapper):
         policy = declared(request.tool, self.policies)
         if policy.recovery == "read_only":
             return (yield from self._read_only(request, policy, handler))
+        if policy.business is not None and not is_valid(request.tool, request.tool_call["args"]):
+            return (yield from handler(request))  # the tool will say so, and cannot run
         identity = identify(request, self.messages_key)
         if policy.retry is not None and identity.task.node_attempt > 1:
             warnings.warn(f"{request.tool.name}: remove one of them.", TwoRetryLayers, stacklevel=2)
@@ -251,6 +254,18 @@ def encode(codec: Codec, result: Any, name: str, call_id: str | None) -> Encoded
     return Encoded(*codec.dump(placeholder(name, call_id or "", kept)), problem=kept)
 
 
+def is_valid(tool: BaseTool, arguments: Mapping[str, Any]) -> bool:
+    """Whether the model's arguments fit the tool, so that they can name the action."""
+    schema: Any = tool.tool_call_schema
+    if isinstance(schema, dict):
+        return all(name in arguments for name in schema.get("required", ()))
+    try:
+        schema.model_validate(dict(arguments))
+    except ValidationError:
+        return False
+    return True
+
+
 def is_outcome(result: Any) -> bool:
     """What ToolNode passes on as it is. Anything else is what a probe found."""
     items = result if isinstance(result, list) and result else [result]
@@ -268,7 +283,8 @@ def replay(op: Operation, effect: Effect) -> Steps[Any]:
         raise EffectFailed(f"({wanted.tool}: {effect.error})")
     asked_again = op.policy.window is not None and call_id != recorded_id
     yield from op.emit("deduplicated" if asked_again else "replayed", effect)
-    note = "Already done. This is the recorded result:" if asked_again else ""
+    told = "Already done." if effect.state == "succeeded" else "Tried before, and it failed."
+    note = f"{told} This is the recorded result:" if asked_again else ""
     mark = {"replayed": True, "attempt": effect.attempt}
     outcome = op.codec.load(effect.outcome_type, effect.outcome)
     return Restamp(recorded_id, call_id, mark, note)(outcome)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
-from ..core.database import Database, Transaction
+from ..core.database import Database, Transaction, finished
 from ..core.steps import Call, Sleep, Statement, Steps, adrive, drive
 from ..errors import DatabaseUnavailable, IdempotencyInProgress
 from . import ledger
@@ -81,23 +82,30 @@ def _sync(database: Database, op: Operation) -> Ran | Effect:
 
 
 async def _async(database: Database, op: Operation) -> Ran | Effect:
-    scope = database.transaction()
-    try:
-        transaction = await database.arun(scope.__enter__)
-    except asyncio.CancelledError as cancelled:
-        # It was entered all the same: what is sent is finished.
-        stopped: Any = cancelled
-        with suppress(Exception):
-            await database.arun(lambda: scope.__exit__(type(stopped), stopped, None))
-        raise
-    try:
-        result = await adrive(_inside(op, transaction), transaction)
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            # Cancelled: a sync tool still runs in its thread, and must not go on writing.
-            transaction.connection.close()
+    scope, thread = database.transaction(), ThreadPoolExecutor(1, "lg_production-transaction")
+
+    async def leave(error: BaseException | None) -> None:
         raised: Any = error
-        await database.arun(lambda: scope.__exit__(type(raised), raised, None))
-        raise
-    await database.arun(lambda: scope.__exit__(None, None, None))
-    return result
+        kind = type(raised) if error is not None else None
+        await finished(thread.submit(scope.__exit__, kind, raised, None))
+
+    try:
+        try:
+            opened = await finished(thread.submit(scope.__enter__))
+        except asyncio.CancelledError as cancelled:
+            with suppress(Exception):  # it was entered all the same: what is sent is finished
+                await leave(cancelled)
+            raise
+        transaction = replace(opened, thread=thread)
+        try:
+            result = await adrive(_inside(op, transaction), transaction)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                # Cancelled: a sync tool still runs in its thread, and must not go on writing.
+                transaction.connection.close()
+            await leave(error)
+            raise
+        await leave(None)
+        return result
+    finally:
+        thread.shutdown(wait=False)

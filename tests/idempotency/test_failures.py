@@ -261,7 +261,7 @@ def test_a_backend_terminated_in_mid_claim_costs_nothing(database: Database) -> 
         with psycopg.connect(
             database.url.replace(f"/{database.name}?", "/postgres?"), autocommit=True
         ) as c:
-            while not stop.wait(0.05):
+            while not stop.wait(0.2):
                 c.execute(cut, (database.name,))
 
     def run(n: int) -> None:
