@@ -112,7 +112,8 @@ class Database:
                 with self.connection() as connection:
                     return fetch(connection, statement)
             except DatabaseUnavailable:
-                if not statement.repeatable or time.monotonic() + pause > deadline:
+                given_up = self._pool.closed or time.monotonic() + pause > deadline
+                if given_up or not statement.repeatable:
                     raise
                 time.sleep(pause)
                 self._recover()
