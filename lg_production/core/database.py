@@ -33,8 +33,9 @@ class Database:
     `url` is a libpq URL or connection string. `max_connections` bounds the pool, which is
     also the number of threads that serve `aexecute`. `timeout` bounds both the wait for a
     connection and the time for which a repeatable statement is tried again when the server
-    has gone away. `prepared_statements=False` is for a transaction pooler that does not know
-    them (PgBouncer before 1.21, or without max_prepared_statements).
+    has gone away. Prepared statements get generic plans; `prepared_statements=False` is for a
+    transaction pooler that does not know them (PgBouncer before 1.21, or without
+    max_prepared_statements).
 
     Raises `DatabaseUnavailable`, `PoolExhausted` and `SchemaOutdated`, never psycopg's
     connection errors; errors of a statement itself pass through.
@@ -64,6 +65,7 @@ class Database:
             min_size=1,
             max_size=max_connections,
             timeout=timeout.total_seconds(),
+            configure=generic_plans if prepared_statements else None,
             open=False,
         )
         self._opening = threading.Lock()
@@ -253,11 +255,17 @@ class Transaction:
         return await finished(self.thread.submit(self.execute, statement))
 
 
+def generic_plans(connection: Connection) -> None:
+    """Plan a prepared statement once: planning a claim takes longer than carrying it out."""
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+
+
 def fetch(connection: Connection, statement: Statement[Any]) -> list[Row]:
     """Send a statement; no rows if it returns none."""
     with translated():
         cursor = connection.execute(statement.sql, statement.params)
-        return cursor.fetchall() if cursor.description else []
+        # Not cursor.description, which builds an object for every column.
+        return cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
 
 
 @contextmanager
