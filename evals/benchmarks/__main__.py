@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -78,7 +79,7 @@ def _sections(
         return stack.enter_context(closing(contender))
 
     def peers() -> list[Contender]:
-        return [keep(peer) for peer in installed(url, console.print)]
+        return [keep(peer) for peer in installed(url, partial(console.print, markup=False))]
 
     with Database(url, max_connections=2) as database:
         database.migrate()

@@ -25,6 +25,7 @@ from .questions import settle_doubts
 Step: TypeAlias = Literal["settled", "run", "wait", "probe", "ask"]
 SETTLED = {"succeeded", "failed_final", "compensated"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
+BARRIER_PAUSE = 0.001
 GRACE = 1.0
 """Seconds for which a process must have been dead before its call is made again."""
 
@@ -86,7 +87,8 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
     `OutcomeUnknown`, or pauses the graph to ask a person. In all these cases nothing was
     done.
     """
-    owner_patience, barrier_patience = Patience(op.bounds.wait), Patience(op.bounds.barrier)
+    owner_patience = Patience(op.bounds.wait)
+    barrier_patience = Patience(op.bounds.barrier, pause=BARRIER_PAUSE)
     probed = False
     while True:
         sent = time.monotonic()

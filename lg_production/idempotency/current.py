@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -115,8 +116,13 @@ GIVEN: dict[type[InjectedToolArg], Callable[[CurrentEffect], Any]] = {
 
 def injected_kinds(tool: BaseTool) -> dict[str, type[InjectedToolArg]]:
     """The arguments of a tool that this module fills in, by name."""
+    return _injected_kinds(tool.get_input_schema())
+
+
+@lru_cache(maxsize=1024)
+def _injected_kinds(schema: Any) -> dict[str, type[InjectedToolArg]]:
     found: dict[str, type[InjectedToolArg]] = {}
-    for name, annotation in get_all_basemodel_annotations(tool.get_input_schema()).items():
+    for name, annotation in get_all_basemodel_annotations(schema).items():
         for mark in getattr(annotation, "__metadata__", ()):
             kind = mark if isinstance(mark, type) else type(mark)
             if kind in GIVEN:

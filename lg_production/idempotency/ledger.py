@@ -118,6 +118,7 @@ WITH wanted AS (
   ) WITH ORDINALITY AS w (
     key, tenant, tool, tool_version, recovery, fingerprint, native_key, owner, worker, lease,
     thread_id, tool_call_id, arguments, evidence, window_seconds, parent_ns, checkpoint_id, n)
+  LIMIT cardinality(%(key)s::bytea[])  -- tells the planner that they are few
 ),
 """
 # The barrier: no effect before the checkpoint that asked for it is in the database.
@@ -283,6 +284,7 @@ asked AS (
     %(paused_slot)s::int[]
   ) WITH ORDINALITY AS a (
     key, owner, state, outcome_type, outcome, error, tries, paused_task, paused_slot, n)
+  LIMIT cardinality(%(key)s::bytea[])
 ),
 settled AS (
   UPDATE lg_production.effects e SET

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
+
+from lg_production.idempotency.ledger import Wanted, claim
 
 DUMP = Path(__file__).parent / "schema.txt"
 COLUMNS = """
@@ -45,3 +49,17 @@ def test_migrations_are_numbered_without_gaps():
 
     assert [f"{n:04}" for n in range(1, len(names) + 1)] == [name[:4] for name in names]
     assert all(re.fullmatch(r"\d{4}_[a-z_]+\.sql", name) for name in names)
+
+
+def test_a_claim_finds_its_rows_by_key_whatever_the_planner_knows(database):
+    """The plan of a young, never analysed table must still be the right one when it has grown."""
+    wanted = Wanted(
+        b"k" * 32, "t", "book", "1", "surface", b"f", "n", uuid4(), None, timedelta(1), None,
+        False, "c", "{}", "{}", None,
+    )  # fmt: skip
+    statement = claim(wanted)
+    with database.connection() as connection:
+        explain = "EXPLAIN " + statement.sql
+        plan = "\n".join(row[0] for row in connection.execute(explain, statement.params))
+
+    assert "Seq Scan on effects" not in plan
