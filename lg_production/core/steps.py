@@ -16,7 +16,6 @@ from typing import Any, Generic, LiteralString, Protocol, TypeAlias, TypeVar
 from .events import Event, Observer, notify
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 Row: TypeAlias = tuple[Any, ...]
 
 

@@ -39,6 +39,10 @@ class NodeRun:
     interrupted: dict[str, GraphInterrupt] = field(default_factory=dict)
     in_doubt: dict[str, tuple[bytes, str, Mapping[str, Any]]] = field(default_factory=dict)
 
+    def passes(self, call_id: str) -> bool:
+        """Whether this call has ended, or is not among those whose turn it is."""
+        return call_id in self.done or (self.only is not None and call_id not in self.only)
+
 
 class Unfinished(Exception):
     """Not every call of the node has a result yet."""
@@ -159,7 +163,7 @@ class IdempotentToolNode(WrappedToolNode):
         run = _run.get()
         if run is None:
             return super()._run_one(call, input_type, tool_runtime)
-        if call["id"] in run.done or (run.only is not None and call["id"] not in run.only):
+        if run.passes(call["id"]):
             return run.done.get(call["id"], NO_RESULT)
         try:
             run.done[call["id"]] = super()._run_one(call, input_type, tool_runtime)
@@ -171,7 +175,7 @@ class IdempotentToolNode(WrappedToolNode):
         run = _run.get()
         if run is None:
             return await super()._arun_one(call, input_type, tool_runtime)
-        if call["id"] in run.done or (run.only is not None and call["id"] not in run.only):
+        if run.passes(call["id"]):
             return run.done.get(call["id"], NO_RESULT)
         try:
             run.done[call["id"]] = await super()._arun_one(call, input_type, tool_runtime)
