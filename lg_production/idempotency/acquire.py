@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, cast
@@ -17,8 +18,8 @@ from ..core.steps import Call, Sleep, Steps
 from ..errors import IdempotencyConflict, IdempotencyInProgress, NotDurable, OutcomeUnknown
 from . import ledger
 from .leases import keep
-from .ledger import Effect
-from .operation import Operation
+from .ledger import Effect, Wanted
+from .operation import Ahead, Operation
 from .policy import EffectPolicy, Found, Happened, NotHappened, Unknown
 from .questions import settle_doubts
 
@@ -80,9 +81,10 @@ class Patience:
         return True
 
 
-def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
+def acquire(op: Operation, ahead: Ahead | None = None) -> Steps[tuple[Effect, bool]]:
     """The effect, and whether it is ours to carry out; otherwise it is settled.
 
+    `ahead` is the answer to a claim that was made for this operation already.
     Raises `IdempotencyConflict`, `IdempotencyInProgress`, `NotDurable` and
     `OutcomeUnknown`, or pauses the graph to ask a person. In all these cases nothing was
     done.
@@ -91,8 +93,8 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
     barrier_patience = Patience(op.bounds.barrier, pause=BARRIER_PAUSE)
     probed = False
     while True:
-        sent = time.monotonic()
-        effect = yield from _claim(op)
+        taken, ahead = ahead or (yield from _claim(op)), None
+        effect, sent = taken.claim, taken.sent
         if effect == "raced":
             continue
         if effect == "not_durable":
@@ -110,8 +112,8 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
                 return effect, False
             case "run":
                 yield from _line_up(op, effect)
-                if taken := (yield from _reclaim(op, effect, barrier_patience)):
-                    return taken, True
+                if ours := (yield from _reclaim(op, effect, barrier_patience)):
+                    return ours, True
             case "wait":
                 yield from _await_owner(op, effect, owner_patience)
             case "probe":
@@ -121,18 +123,25 @@ def acquire(op: Operation) -> Steps[tuple[Effect, bool]]:
                 yield from _ask(op, effect)
 
 
-def _claim(op: Operation) -> Steps[ledger.Claim]:
+def _claim(op: Operation) -> Steps[Ahead]:
+    return (yield from claim([op.wanted]))[0]
+
+
+def claim(wanted: Sequence[Wanted]) -> Steps[list[Ahead]]:
+    """Claim all of these in one statement."""
+    sent = time.monotonic()
     try:
-        return (yield from ledger.claim(op.wanted))
+        claims = yield from ledger.claim(wanted)
     except psycopg.errors.UndefinedTable:
         raise NotDurable(
             "LangGraph's tables are not in this database: call Checkpointer(database).setup(), "
             "and compile the graph with it. With another checkpointer pass barrier=False."
         ) from None
     except (asyncio.CancelledError, KeyboardInterrupt):
-        # The statement ran, its answer did not reach us, and the tool will not run.
-        yield from ledger.settle(ledger.fresh(op.wanted), "ready")
+        # The statement ran, its answer did not reach us, and the tools will not run.
+        yield from ledger.release(wanted)
         raise
+    return [Ahead(w, found, sent) for w, found in zip(wanted, claims, strict=True)]
 
 
 def _still_ours(op: Operation, effect: Effect, sent: float) -> Steps[bool]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias, get_args
 from uuid import UUID
 
@@ -159,19 +160,30 @@ LEFT JOIN lg_production.effects e ON e.key = a.key
 CLAIM, CLAIM_UNGUARDED = WANTED + GUARDED + INSERT, WANTED + UNGUARDED + INSERT
 
 
-def claim(wanted: Wanted) -> Statement[Claim]:
-    """Take the effect, or read who has it. Durable before it is answered."""
+def claim(wanted: Sequence[Wanted]) -> Statement[list[Claim]]:
+    """Take these effects, or read who has them. Durable before it is answered."""
 
-    def read(rows: Sequence[Row]) -> Claim:
-        _, durable, mine, *seen = rows[0]
-        if mine:
-            return fresh(wanted)
-        if seen[0] is None:
-            return "raced" if durable else "not_durable"
-        return Effect(*seen)
+    def read(rows: Sequence[Row]) -> list[Claim]:
+        return [_claimed(wanted[row[0] - 1], row) for row in sorted(rows, key=itemgetter(0))]
 
-    sql = CLAIM if wanted.barrier else CLAIM_UNGUARDED
-    return Statement(sql, columns(wanted), read, shared=True, repeatable=True)
+    sql = CLAIM if wanted[0].barrier else CLAIM_UNGUARDED
+    return Statement(sql, merged([columns(w) for w in wanted]), read, shared=True, repeatable=True)
+
+
+def _claimed(wanted: Wanted, row: Row) -> Claim:
+    _, durable, mine, *seen = row
+    if mine:
+        return fresh(wanted)
+    if seen[0] is None:
+        return "raced" if durable else "not_durable"
+    return Effect(*seen)
+
+
+def merged(rows: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """The columns of several rows."""
+    if len(rows) == 1:
+        return rows[0]
+    return {name: [value for row in rows for value in row[name]] for name in rows[0]}
 
 
 def columns(wanted: Wanted) -> dict[str, list[Any]]:
@@ -311,7 +323,26 @@ def settle(
     paused: tuple[str | None, int] | None = None,
 ) -> Statement[bool]:
     """Record how it went. False if the effect is no longer this owner's: it was fenced."""
-    params = {
+    params = outcome_columns(effect, state, outcome, error, tries, paused)
+    return Statement(SETTLE, params, lambda rows: bool(rows[0][1]), shared=True, repeatable=True)
+
+
+def release(wanted: Sequence[Wanted]) -> Statement[None]:
+    """Give back effects that were claimed and will not be carried out now."""
+    params = merged([outcome_columns(fresh(w), "ready") for w in wanted])
+    return Statement(SETTLE, params, lambda _: None, shared=True, repeatable=True)
+
+
+def outcome_columns(
+    effect: Effect,
+    state: State,
+    outcome: Encoded | None = None,
+    error: str | None = None,
+    tries: int = 1,
+    paused: tuple[str | None, int] | None = None,
+) -> dict[str, list[Any]]:
+    """How one effect went, as columns."""
+    return {
         "key": [effect.key],
         "owner": [effect.owner],
         "state": [state],
@@ -322,7 +353,6 @@ def settle(
         "paused_task": [paused[0] if paused else None],
         "paused_slot": [paused[1] if paused else None],
     }
-    return Statement(SETTLE, params, lambda rows: bool(rows[0][1]), shared=True, repeatable=True)
 
 
 # ---------------------------------------------------------------------------------- doubt
@@ -358,18 +388,6 @@ def settle_doubt(effect: Effect, state: State, outcome: Encoded | None) -> State
         "outcome": outcome.data if outcome else None,
     }
     return Statement(SETTLE_DOUBT, params, lambda _: None, repeatable=True)
-
-
-UNPAUSE = """
-UPDATE lg_production.effects e SET paused_task = NULL
-WHERE e.key = ANY(%(keys)s::bytea[]) AND e.paused_task = %(task_id)s
-"""
-
-
-def unpause(keys: Sequence[bytes], task_id: str) -> Statement[None]:
-    """These tools interrupted, but LangGraph will show the question of another."""
-    params = {"keys": list(keys), "task_id": task_id}
-    return Statement(UNPAUSE, params, lambda _: None, repeatable=True)
 
 
 SECRET = Statement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,11 +22,15 @@ from ..core.steps import Call, Steps, adrive, drive
 from ..core.wrappers import WrappedToolNode
 from .acquire import CannotAsk
 from .current import InjectedConnection, injected_kinds
+from .ledger import Wanted
+from .operation import Ahead, ahead_of
 from .policy import EffectPolicy, declared
 from .questions import is_open
 from .siblings import Siblings
-from .tool import Idempotent, decided_by
+from .tool import Idempotent, decided_by, is_valid
 
+POOL_SIZE = min(32, (os.cpu_count() or 1) + 4)
+"""The calls that ToolNode, sync, starts at once: a ThreadPoolExecutor's default size."""
 ROWLESS = ("read_only", "transactional")
 OPTIONS = ("lease", "wait", "barrier", "barrier_timeout", "observers")
 
@@ -89,14 +94,21 @@ class IdempotentToolNode(WrappedToolNode):
     # interrupted, one by one; and then all the others, at once, as in every other run.
 
     def _func(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:  # noqa: A002
-        steps = self._node(input, config, runtime)
+        at_once = config.get("max_concurrency") or POOL_SIZE
+        steps = self._node(input, config, runtime, at_once)
         return drive(steps, self.idempotent.database, self.idempotent.observers)
 
     async def _afunc(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Any:  # noqa: A002
         steps = self._node(input, config, runtime)
         return await adrive(steps, self.idempotent.database, self.idempotent.observers)
 
-    def _node(self, input: Any, config: RunnableConfig, runtime: Runtime[Any]) -> Steps[Any]:  # noqa: A002
+    def _node(
+        self,
+        input: Any,  # noqa: A002 - ToolNode's name
+        config: RunnableConfig,
+        runtime: Runtime[Any],
+        at_once: int | None = None,
+    ) -> Steps[Any]:
         func, afunc = super()._func, super()._afunc
         everything: Call[Any] = Call(
             lambda: func(input, config, runtime), lambda: afunc(input, config, runtime)
@@ -104,33 +116,50 @@ class IdempotentToolNode(WrappedToolNode):
         calls = self._calls(input, config, runtime)
         ids = {r.tool_call["id"] for r in calls}
         several = 1 < len(ids) == len(calls) and any(self._has_row(r) for r in calls)
-        run = NodeRun()
+        run, ahead = NodeRun(), dict[str, Ahead]()
         # Set in any case: this node may run inside a tool of another.
         token, shared = _run.set(run if several else None), shares_task.set(len(calls) > 1)
+        ahead_token = ahead_of.set(ahead if several else None)
         try:
             if not several:
                 return (yield from everything)
-            siblings = yield from self._siblings(calls)
-            yield from self._in_the_order_asked(run, everything, siblings)
-            while (ended := (yield from self._pass(run, everything, siblings))) is None:
-                found = [run.in_doubt[call] for call in siblings.order if call in run.in_doubt]
-                doubts = {key: (name, given) for key, name, given in found}
-                yield from siblings.ask(doubts)
-                run.in_doubt.clear()
-            return ended
+            siblings = yield from self._siblings(calls, ahead)
+            try:
+                return (yield from self._all(run, everything, siblings, at_once))
+            except GeneratorExit:
+                raise
+            except BaseException:
+                yield from siblings.release()
+                raise
         finally:
+            ahead_of.reset(ahead_token)
             _run.reset(token)
             shares_task.reset(shared)
 
+    def _all(
+        self, run: NodeRun, everything: Call[Any], siblings: Siblings, at_once: int | None
+    ) -> Steps[Any]:
+        yield from self._in_the_order_asked(run, everything, siblings, at_once)
+        while (ended := (yield from self._pass(run, everything, siblings))) is None:
+            found = [run.in_doubt[call] for call in siblings.order if call in run.in_doubt]
+            doubts = {key: (name, given) for key, name, given in found}
+            yield from siblings.ask(doubts)
+            run.in_doubt.clear()
+        return ended
+
     def _in_the_order_asked(
-        self, run: NodeRun, everything: Call[Any], siblings: Siblings
+        self, run: NodeRun, everything: Call[Any], siblings: Siblings, at_once: int | None
     ) -> Steps[None]:
         here = yield from Call(place)
-        effects = yield from siblings.look()
+        # A resumed run goes step by step, and behind a user's wrapper a call may be refused:
+        # there each call makes its own claim when its turn comes.
+        alone = bool(here.answers or here.pending or self._wrap_tool_call or self._awrap_tool_call)
+        effects = yield from siblings.look() if alone else siblings.claim(at_once)
         paused = [e for e in effects if e.state == "ready" and e.paused_task == siblings.task_id]
         doubts = {e.key: siblings.shown[e.key] for e in effects if is_open(e, siblings.task_id)}
         if not (paused or doubts or here.answers or here.pending):
             return
+        yield from siblings.release()
         yield from self._pass(run, everything, siblings, only=siblings.rowless)
         if doubts:
             yield from siblings.ask(doubts)
@@ -236,25 +265,32 @@ class IdempotentToolNode(WrappedToolNode):
         return [request(call) for call in calls]
 
     def _has_row(self, request: ToolCallRequest) -> bool:
-        tool = request.tool
-        return tool is not None and declared(tool, self.idempotent.policies).recovery not in ROWLESS
+        if request.tool is None:
+            return False
+        policy = declared(request.tool, self.idempotent.policies)
+        if policy.business is not None and not is_valid(request.tool, request.tool_call["args"]):
+            return False  # the tool will say so, and cannot run
+        return policy.recovery not in ROWLESS
 
-    def _siblings(self, calls: list[ToolCallRequest]) -> Steps[Siblings]:
+    def _siblings(self, calls: list[ToolCallRequest], ahead: dict[str, Ahead]) -> Steps[Siblings]:
         """What the ledger calls these calls."""
         secret = yield from self.idempotent.secret()
         with_rows = [r for r in calls if self._has_row(r)]
         identities = [identify(r, self._messages_key) for r in with_rows]
+        rows: list[Wanted] = []
         call_of: dict[bytes, str] = {}
         shown: dict[bytes, tuple[str, Mapping[str, Any]]] = {}
         for request, identity in zip(with_rows, identities, strict=True):
             name, arguments = request.tool_call["name"], request.tool_call["args"]
             policy = declared(cast("BaseTool", request.tool), self.idempotent.policies)
             wanted = self.idempotent.wanted(name, arguments, policy, identity, secret)
+            rows.append(wanted)
             call_of[wanted.key] = request.tool_call["id"] or ""
             shown[wanted.key] = (name, arguments)
         order = [r.tool_call["id"] or "" for r in calls]
         by = decided_by(calls[0])
-        return Siblings(identities[0].task.task_id, order, call_of, shown, by)
+        task_id = identities[0].task.task_id
+        return Siblings(task_id, order, rows, call_of, shown, by, ahead)
 
 
 def _doubt(request: ToolCallRequest, error: CannotAsk) -> ToolMessage:

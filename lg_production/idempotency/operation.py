@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from ..core.events import Event
 from ..core.steps import Emit, Steps
 from .codec import Codec, Encoded
 from .current import CurrentEffect
-from .ledger import Effect, Wanted
+from .ledger import Claim, Effect, Wanted
 from .policy import EffectPolicy
 from .retry import RetryBudget
 
@@ -72,3 +73,16 @@ class Operation:
             "attempt": effect.attempt if effect else None,
         }
         return Emit(Event(f"effect.{outcome}", attributes))
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a node claimed for one of its calls before it ran them, and when it asked."""
+
+    wanted: Wanted
+    claim: Claim
+    sent: float
+
+
+ahead_of: ContextVar[dict[str, Ahead] | None] = ContextVar("lg_production_ahead", default=None)
+"""By tool call id. Whoever takes one out carries it out; what is left is given back."""

@@ -31,7 +31,7 @@ from .current import CurrentEffect, Watched
 from .key import call_key, canonical, digest, fingerprint, native_key
 from .leases import Leases
 from .ledger import Effect, Wanted
-from .operation import Bounds, Operation, Ran
+from .operation import Ahead, Bounds, Operation, Ran, ahead_of
 from .policy import EffectPolicy, declared
 from .retry import RetryBudget
 from .transactional import in_transaction
@@ -94,25 +94,27 @@ class Idempotent(ToolWrapper):
             return (yield from self._read_only(request, policy, handler))
         if policy.business is not None and not is_valid(request.tool, request.tool_call["args"]):
             return (yield from handler(request))  # the tool will say so, and cannot run
+        ahead = (ahead_of.get() or {}).pop(request.tool_call["id"] or "", None)
         identity = identify(request, self.messages_key)
         if policy.retry is not None and identity.task.node_attempt > 1:
             warnings.warn(f"{request.tool.name}: remove one of them.", TwoRetryLayers, stacklevel=2)
-        op = yield from self._operation(request, policy, identity, handler)
+        op = yield from self._operation(request, policy, identity, handler, ahead)
         if policy.recovery == "transactional":
             return cast("ToolResult", (yield from self._transactional(op)))
-        return cast("ToolResult", (yield from self.carry_out(op)))
+        return cast("ToolResult", (yield from self.carry_out(op, ahead)))
 
-    def carry_out(self, op: Operation) -> Steps[Any]:
+    def carry_out(self, op: Operation, ahead: Ahead | None = None) -> Steps[Any]:
         """Acquire, attempt, and ask the ledger again where the attempt lost its way."""
         lost = Lost(None)
         while True:
             try:
-                effect, mine = yield from acquire(op)
+                effect, mine = yield from acquire(op, ahead)
             except IdempotencyConflict:
-                op = yield from _as_edited(op)
+                op, ahead = (yield from _as_edited(op)), None
                 continue
             except OutcomeUnknown as error:
                 raise error from lost.error
+            ahead = None
             if not mine:
                 return (yield from replay(op, effect))
             owner = effect.owner or op.wanted.owner
@@ -151,11 +153,15 @@ class Idempotent(ToolWrapper):
         policy: EffectPolicy,
         identity: ToolCallIdentity | None,
         handler: Handler,
+        ahead: Ahead | None = None,
     ) -> Steps[Operation]:
         call, tool = request.tool_call, request.tool
         assert tool is not None  # noqa: S101 - steps() has looked
-        secret = yield from self.secret()
-        wanted = self.wanted(call["name"], call["args"], policy, identity, secret)
+        if ahead is not None:
+            wanted = ahead.wanted
+        else:
+            secret = yield from self.secret()
+            wanted = self.wanted(call["name"], call["args"], policy, identity, secret)
 
         def run(current: CurrentEffect) -> Steps[Ran]:
             watched = Watched(tool, current)

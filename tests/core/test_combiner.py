@@ -292,7 +292,7 @@ def test_one_key_twice_in_a_batch_has_one_winner(database: Database) -> None:
 
     def claim(mine: ledger.Wanted) -> UUID | None:
         start.wait(WAIT)
-        while (seen := database.execute(ledger.claim(mine))) == "raced":
+        while (seen := database.execute(ledger.claim([mine]))[0]) == "raced":
             pass
         assert isinstance(seen, ledger.Effect)
         return seen.owner
@@ -309,14 +309,14 @@ def test_a_row_the_server_refuses_fails_only_its_caller(database: Database) -> N
     """A NUL character cannot be stored; whoever shares the batch is not to blame."""
 
     async def main() -> list[Any]:
-        claims = [ledger.claim(wanted(bytes([n]))) for n in range(8)]
-        claims[5] = ledger.claim(wanted(b"5", arguments="\0"))
+        claims = [ledger.claim([wanted(bytes([n]))]) for n in range(8)]
+        claims[5] = ledger.claim([wanted(b"5", arguments="\0")])
         return await asyncio.gather(*map(database.aexecute, claims), return_exceptions=True)
 
     answers = asyncio.run(main())
 
     assert isinstance(answers.pop(5), psycopg.DataError)
-    assert all(isinstance(answer, ledger.Effect) for answer in answers)
+    assert all(isinstance(answer, ledger.Effect) for (answer,) in answers)
 
 
 @pytest.mark.parametrize(

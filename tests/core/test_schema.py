@@ -57,7 +57,7 @@ def test_a_claim_finds_its_rows_by_key_whatever_the_planner_knows(database):
         b"k" * 32, "t", "book", "1", "surface", b"f", "n", uuid4(), None, timedelta(1), None,
         False, "c", "{}", "{}", None,
     )  # fmt: skip
-    statement = claim(wanted)
+    statement = claim([wanted])
     with database.connection() as connection:
         explain = "EXPLAIN " + statement.sql
         plan = "\n".join(row[0] for row in connection.execute(explain, statement.params))
