@@ -1,9 +1,10 @@
 """Stop a protocol at every yield, in every way a process can fail there, and go on.
 
-The effects are performed for real: statements against a real PostgreSQL, calls against a
-fake outside world, questions through LangGraph's own `interrupt`. After the failure new
-workers run the protocol again, and an honest person, who looks at the outside world,
-answers what they ask, until it is settled. Then the world is counted.
+The effects are performed for real, by `drive` or by `adrive` on an event loop: statements
+against a real PostgreSQL, calls against a fake outside world, questions through LangGraph's
+own `interrupt`, cancellations by asyncio. After the failure new workers run the protocol
+again, and an honest person, who looks at the outside world, answers what they ask, until it
+is settled. Then the world is counted. See tests/walk_paths.py for which paths are walked.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -21,7 +23,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.pregel._algo import LazyAtomicCounter
 
 from lg_production.core.database import Database
-from lg_production.core.steps import Call, Emit, Sleep, Statement, Steps
+from lg_production.core.steps import Call, Emit, Sleep, Statement, Steps, adrive, drive
 from lg_production.core.worker import Worker
 from lg_production.errors import DatabaseUnavailable, LgProductionError
 
@@ -86,9 +88,10 @@ class Walk:
     """One protocol, one list of faults, one outcome.
 
     `protocol(database)` makes the steps of one run by one worker, `answer(payload)` is the
-    honest person. `acts(effect)` says which effects reach the outside world: those of a worker
-    that was away, and that others took for dead meanwhile, are counted as `late`. No ledger
-    can stop the call of a process that was stopped just before it.
+    honest person, `operate(error)` the one at the command line. `acts(effect)` says which
+    effects reach the outside world: those of a worker that was away, and that others took for
+    dead meanwhile, are counted as `late`. No ledger can stop the call of a process that was
+    stopped just before it.
     """
 
     database: Database
@@ -96,10 +99,15 @@ class Walk:
     answer: Callable[[Any], Any]
     faults: list[Fault]
     acts: Callable[[Any], bool] = lambda _: False
+    operate: Callable[[LgProductionError], None] = lambda _: None
+    is_async: bool = False
+    in_graph: bool = True
     keep_answers: bool = True
     pause: Pause = field(default_factory=Pause)
     inside: Any = None
     zombie: bool = False
+    dead: bool = False
+    task: asyncio.Task[Any] | None = None
     late: int = 0
     yields: int = 0
     runs: int = 0
@@ -128,6 +136,7 @@ class Walk:
                 self.errors[type(error).__name__] += 1
                 self.trace.append(f"-- {type(error).__name__}")
                 self.expire()
+                self.operate(error)
             except (TimeoutError, ConnectionError) as error:
                 self.errors[type(error).__name__] += 1
                 self.trace.append(f"-- {type(error).__name__}")
@@ -139,11 +148,13 @@ class Walk:
     def run(self) -> Any:
         """One run by one new worker: a new advisory lock, a new counter of interrupts."""
         self.runs += 1
-        self.zombie = False
+        self.zombie = self.dead = False
         worker = self.database.worker = Worker(self.database.url)
         alive = True
         try:
-            with self.in_task():
+            with self.in_task() if self.in_graph else nullcontext():
+                if self.is_async:
+                    return asyncio.run(self._on_a_loop())
                 return self.perform_all(self.protocol(self.database))
         except Died:
             alive = False
@@ -174,8 +185,30 @@ class Walk:
 
     # ------------------------------------------------------------------- one effect
 
-    def perform_all(self, steps: Steps[Any]) -> Any:
-        """Perform the steps, failing where a fault says so."""
+    async def _on_a_loop(self) -> Any:
+        self.task = asyncio.current_task()
+        return await self.aperform_all(self.protocol(self.database))
+
+    def perform_all(self, steps: Steps[Any], transaction: Any = None) -> Any:
+        """`drive`, failing where a fault says so, inside of a transaction or not."""
+        with self._within(transaction):
+            return drive(self.failing(steps), transaction or self.database)
+
+    async def aperform_all(self, steps: Steps[Any], transaction: Any = None) -> Any:
+        """`adrive`, failing where a fault says so, inside of a transaction or not."""
+        with self._within(transaction):
+            return await adrive(self.failing(steps), transaction or self.database)
+
+    @contextmanager
+    def _within(self, transaction: Any) -> Iterator[None]:
+        outside, self.inside = self.inside, transaction or self.inside
+        try:
+            yield
+        finally:
+            self.inside = outside
+
+    def failing(self, steps: Steps[Any]) -> Steps[Any]:
+        """The same steps, for any driver, with the failures between them and what they asked."""
         resume, answer = steps.send, None
         while True:
             try:
@@ -183,71 +216,89 @@ class Walk:
             except StopIteration as stop:
                 return stop.value
             try:
-                answer, resume = self.perform(effect), steps.send
-            except Died:
+                fault = self.before(effect)
+                answer, resume = (yield self.disturbed(effect, fault)), steps.send
+                self.after(effect, fault)
+            except (Died, GeneratorExit):
                 steps.close()
                 raise
             except BaseException as error:
                 answer, resume = error, steps.throw
 
-    def perform(self, effect: Any) -> Any:
-        """Perform one effect, or fail before or after it."""
+    def before(self, effect: Any) -> Kind | None:
+        """Fail before the effect. Returns what is to fail at it."""
+        if self.dead:  # another call of the same process met its end
+            raise Died
         fault = next((f.kind for f in self.faults if f.at == self.yields), None)
         self.trace.append(f"{self.yields} {_name(effect)}{f'  !! {fault}' if fault else ''}")
         self.yields += 1
         match fault:
             case "died before":
-                raise Died
+                self.die()
             case "cancelled before":
-                raise asyncio.CancelledError
+                self.cancel()
             case "connection lost" if self.reaches(effect):
                 raise _lost(effect)
             case "away before" if not self.inside:
                 self.others()
         self.late += self.zombie and self.acts(effect)
-        answer = self._really(effect)
+        return fault
+
+    def after(self, effect: Any, fault: Kind | None) -> None:
+        """Fail after the effect."""
         match fault:
             case "died after":
-                raise Died
-            case "cancelled after":
-                raise asyncio.CancelledError
+                self.die()
+            case "cancelled after" if not (self.is_async and self.acts(effect)):
+                self.cancel()
             case "reply lost" if self.reaches(effect):
                 raise _lost(effect)
             case "away after" if not self.inside:
                 self.others()
-        return answer
+
+    def disturbed(self, effect: Any, fault: Kind | None) -> Any:
+        """The effect as it is performed: nothing is waited for, and a call is cancelled under way."""
+        if isinstance(effect, Sleep):
+            return Sleep(0)
+        if fault == "cancelled after" and self.is_async and self.acts(effect):
+            assert effect.afunction is not None
+
+            async def act_and_be_cancelled() -> Any:
+                answer = await effect.afunction()
+                self.cancel()
+                await asyncio.sleep(0)
+                return answer
+
+            return replace(effect, afunction=act_and_be_cancelled)
+        return effect
+
+    def die(self) -> None:
+        """Nothing of this process runs any more."""
+        self.dead = True
+        raise Died
+
+    def cancel(self) -> None:
+        """On an event loop it is the task that is cancelled, and finds out when it next waits."""
+        if not self.is_async:
+            raise asyncio.CancelledError
+        assert self.task is not None
+        self.task.cancel()
 
     def reaches(self, effect: Any) -> bool:
         """Whether it goes over a wire."""
         return isinstance(effect, Statement) or self.acts(effect) or "probe" in _name(effect)
-
-    def _really(self, effect: Any) -> Any:
-        match effect:
-            case Statement():
-                return (self.inside or self.database).execute(effect)
-            case Call():
-                return effect.function()
-            case Sleep() | Emit():
-                return None
-
-    def drive_inside(self, steps: Steps[Any], transaction: Any) -> Any:
-        """Stands for `drive` inside of a transaction: its yields are walked too."""
-        self.inside = transaction
-        try:
-            return self.perform_all(steps)
-        finally:
-            self.inside = None
 
     # ------------------------------------------------------------- the other workers
 
     def others(self) -> None:
         """This worker is away, stopped but alive: its lease runs out and others do the work."""
         self.expire()
-        ours, self.faults = self.database.worker, []
+        ours, self.faults = (self.database.worker, self.task), []
         try:
-            self.settle()
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(self.settle).result()
         finally:
-            self.database.worker, self.zombie = ours, True
+            (self.database.worker, self.task), self.zombie = ours, True
 
     def expire(self) -> None:
         """Time passes."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from datetime import timedelta
 from itertools import count
-from random import Random
 from typing import Annotated, Any
 
 import psycopg
@@ -26,39 +25,29 @@ from lg_production import (
     InjectedIdempotencyKey,
     NotHappened,
 )
-from lg_production.core import wrappers
-from lg_production.core.steps import Call, Statement, Steps
-from lg_production.idempotency import transactional
+from lg_production.core.steps import Call, Steps
 
-from ..walk import DEATHS, KINDS, Airline, Fault, Walk, let_go
+from ..walk import Airline, Walk
+from ..walk_paths import NoLeases, every_path, every_two_deaths, execute, report, some_threes
 
 NUMBERS = count()
 NO_TIME = {"wait": timedelta(0), "barrier_timeout": timedelta(0)}
 RUNGS = ("transactional", "native_key", "probe", "surface", "at_least_once")
-SAMPLE = 12
-
-
-TOOL_CALLS = ("handle", "ToolWrapper.wrap_tool_call")
-
-
-class NoLeases:
-    """The walk lets leases run out itself."""
-
-    def hold(self, owner: Any, key: Any) -> None: ...
-    def drop(self, owner: Any) -> None: ...
+TOOL_CALLS = ("handle", "ToolWrapper.")
 
 
 class Scene:
     """One order, one tool, one rung, one airline, and the counts at the end."""
 
-    def __init__(self, database: Database, rung: str, calls: int = 1) -> None:
-        self.database, self.rung = database, rung
+    def __init__(
+        self, database: Database, rung: str, calls: int = 1, *, is_coroutine: bool = False
+    ) -> None:
+        self.database, self.rung, self.is_coroutine = database, rung, is_coroutine
         self.number = next(NUMBERS)
         self.orders = [f"order-{self.number}-{n}" for n in range(calls)]
         self.airline = Airline(honours_keys=rung == "native_key")
         self.tool = self._tool()
         self.policies = {"book": self._policy()}
-        self.node: IdempotentToolNode | None = None
 
     def _tool(self) -> BaseTool:
         airline, database = self.airline, self.database
@@ -67,6 +56,16 @@ class Scene:
         def book(order: str, key: Annotated[str, InjectedIdempotencyKey()] = "") -> str:
             """Book."""
             return airline.book(order, key)
+
+        @tool("book")
+        async def book_on_a_loop(
+            order: str, key: Annotated[str, InjectedIdempotencyKey()] = ""
+        ) -> str:
+            """Book, and take a moment for it."""
+            await asyncio.sleep(0)
+            booked = airline.book(order, key)
+            await asyncio.sleep(0)
+            return booked
 
         @tool("book")
         def book_here(
@@ -79,19 +78,24 @@ class Scene:
         if self.rung == "transactional":
             execute(database, "CREATE TABLE IF NOT EXISTS bookings (name text)")
             return book_here
-        return book
+        return book_on_a_loop if self.is_coroutine else book
 
     def _policy(self) -> EffectPolicy:
         match self.rung:
             case "native_key":
                 return EffectPolicy(recovery="native_key", native_ttl=timedelta(hours=1))
             case "probe":
-                return EffectPolicy(recovery="probe", probe=self.probe)
+                probe = self.aprobe if self.is_coroutine else self.probe
+                return EffectPolicy(recovery="probe", probe=probe)
         return EffectPolicy(recovery=self.rung)  # type: ignore[arg-type]
 
     def probe(self, key: str, arguments: Any) -> Any:
         order = arguments["order"]
         return Happened(f"booked {order}") if self.airline.booked(order) else NotHappened()
+
+    async def aprobe(self, key: str, arguments: Any) -> Any:
+        await asyncio.sleep(0)
+        return self.probe(key, arguments)
 
     # ----------------------------------------------------------------- the protocols
 
@@ -109,6 +113,9 @@ class Scene:
             stream_writer=lambda _: None, execution_info=info,
         )  # fmt: skip
         return [ToolCallRequest(c, self.tool, state, runtime) for c in calls]  # type: ignore[arg-type]
+
+    def protocol(self, database: Database) -> Steps[Any]:
+        return (self.node_of_calls if len(self.orders) > 1 else self.one_call)(database)
 
     def one_call(self, database: Database) -> Steps[Any]:
         """The tool wrapper around one call."""
@@ -130,6 +137,9 @@ class Scene:
 
     # ------------------------------------------------------------- people and counting
 
+    def operate(self, error: Exception) -> None:
+        """Whatever there is to be asked is asked where the graph is."""
+
     def answer(self, payload: Any) -> Any:
         """A person looks it up: respond if it happened, approve if it did not."""
         decisions = []
@@ -141,9 +151,9 @@ class Scene:
         return {"decisions": decisions}
 
     def acts(self, effect: Any) -> bool:
-        """The calls of the tool that the airline would not recognise as repeated."""
-        tool = isinstance(effect, Call) and effect.function.__qualname__.startswith(TOOL_CALLS)
-        return tool and self.rung != "native_key"
+        """The calls of the tool."""
+        call = isinstance(effect, Call) and (effect.afunction or effect.function)
+        return bool(call) and call.__qualname__.startswith(TOOL_CALLS)
 
     def bookings(self) -> list[str]:
         if self.rung != "transactional":
@@ -154,9 +164,10 @@ class Scene:
         """What went wrong: duplicate, lost, false done."""
         found = []
         bookings = self.bookings()
+        late = 0 if self.airline.honours_keys else walk.late
         for order in self.orders:
             happened = bookings.count(order)
-            if happened > 1 + walk.late and self.rung != "at_least_once":
+            if happened > 1 + late and self.rung != "at_least_once":
                 found.append(f"{happened} bookings")
             if happened == 0:
                 found.append("lost")
@@ -171,66 +182,9 @@ class Scene:
 
 def handle(request: ToolCallRequest) -> Call[Any]:
     """What ToolNode does with a call, less its error handling."""
-    return Call(lambda: request.tool.invoke({**request.tool_call, "type": "tool_call"}))  # type: ignore[union-attr]
-
-
-def execute(database: Database, sql: Any) -> list[Any]:
-    return database.execute(Statement(sql, {}, list))
-
-
-def walked(scene: Scene, protocol: Any, faults: list[Fault], **options: Any) -> Walk:
-    """Walk one path and fail, with the path, on any harm."""
-    walk = Walk(scene.database, protocol, scene.answer, faults, scene.acts, **options)
-    drives = transactional.drive, wrappers.drive
-    transactional.drive = walk.drive_inside
-    wrappers.drive = lambda steps, *_: walk.perform_all(steps)
-    try:
-        walk.settle()
-        harm = scene.harm(walk)
-    except (RuntimeError, AssertionError, KeyError) as error:
-        harm = [repr(error)]
-    finally:
-        transactional.drive, wrappers.drive = drives
-        let_go()
-    walk.harm = harm  # type: ignore[attr-defined]
-    walk.path = "\n".join([str(faults), *walk.trace, *harm])  # type: ignore[attr-defined]
-    return walk
-
-
-def every_path(make: Callable[[], tuple[Scene, Any]], **options: Any) -> list[str]:
-    """All paths with one fault: those that did harm."""
-    scene, protocol = make()
-    length = walked(scene, protocol, [], **options).yields
-    bad = []
-    for at in range(length):
-        for kind in KINDS:
-            walk = walked(*make(), [Fault(at, kind)], **options)
-            bad += [walk.path] if walk.harm else []
-    return bad
-
-
-def every_two_deaths(make: Callable[[], tuple[Scene, Any]]) -> list[str]:
-    """All paths with two deaths (dying before an effect is dying after the last): the harmful."""
-    bad = []
-    for first in range(6):
-        second, walk = first, None
-        while walk is None or walk.yields > second:
-            second += 1
-            walk = walked(*make(), [Fault(first, "died after"), Fault(second, "died after")])
-            bad += [walk.path] if walk.harm else []
-    return bad
-
-
-def some_threes(make: Callable[[], tuple[Scene, Any]], seed: int) -> list[str]:
-    """A sample of the paths with two deaths after a first fault: those that did harm."""
-    random, bad = Random(seed), []
-    for _ in range(SAMPLE):
-        faults = [Fault(random.randrange(6), random.choice(KINDS))]
-        for _ in range(2):
-            faults.append(Fault(faults[-1].at + random.randrange(1, 12), random.choice(DEATHS)))
-        walk = walked(*make(), faults)
-        bad += [walk.path] if walk.harm else []
-    return bad
+    call: Any = {**request.tool_call, "type": "tool_call"}
+    called: Any = request.tool
+    return Call(lambda: called.invoke(call), lambda: called.ainvoke(call))
 
 
 @pytest.mark.parametrize(
@@ -240,37 +194,46 @@ def test_a_call_that_fails_anywhere_happens_once(
     database: Database, rung: str, keep_answers: bool
 ) -> None:
     """Stopped at every yield, in every way: no duplicate, nothing lost, no false done."""
+    harm = every_path(lambda: Scene(database, rung), keep_answers=keep_answers)
 
-    def make() -> tuple[Scene, Any]:
-        scene = Scene(database, rung)
-        return scene, scene.one_call
-
-    harm = every_path(make, keep_answers=keep_answers)
-
-    assert [] == harm, f"{len(harm)} paths, the first:\n{harm[0]}"
+    assert [] == harm, report(harm)
 
 
+@pytest.mark.parametrize("is_coroutine", [False, True])
+@pytest.mark.parametrize("rung", RUNGS)
+def test_a_call_on_an_event_loop_that_fails_anywhere_happens_once(
+    database: Database, rung: str, is_coroutine: bool
+) -> None:
+    """The same by `adrive`, cancelled by asyncio, with the tool a coroutine or in a thread."""
+    harm = every_path(lambda: Scene(database, rung, is_coroutine=is_coroutine), is_async=True)
+
+    assert [] == harm, report(harm)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("rung", RUNGS[1:4])
-def test_a_call_that_fails_and_fails_again_happens_once(database: Database, rung: str) -> None:
+def test_a_call_that_fails_and_fails_again_happens_once(
+    database: Database, rung: str, is_async: bool
+) -> None:
     """Two deaths, or three failures, on the way: a second doubt needs a second answer."""
 
-    def make() -> tuple[Scene, Any]:
-        scene = Scene(database, rung)
-        return scene, scene.one_call
+    def make() -> Scene:
+        return Scene(database, rung, is_coroutine=is_async)
 
-    harm = every_two_deaths(make) + some_threes(make, 7)
+    harm = every_two_deaths(make, is_async=is_async) + some_threes(make, 7, is_async=is_async)
 
-    assert [] == harm, f"{len(harm)} paths, the first:\n{harm[0]}"
+    assert [] == harm, report(harm)
 
 
-@pytest.mark.parametrize("rung", ["surface"])
-def test_a_node_of_calls_that_fails_anywhere_makes_each_once(database: Database, rung: str) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_node_of_calls_that_fails_anywhere_makes_each_once(
+    database: Database, is_async: bool
+) -> None:
     """Two calls share a task, and so its interrupts: no answer goes to another call."""
 
-    def make() -> tuple[Scene, Any]:
-        scene = Scene(database, rung, calls=2)
-        return scene, scene.node_of_calls
+    def make() -> Scene:
+        return Scene(database, "surface", calls=2, is_coroutine=is_async)
 
-    harm = every_path(make) + some_threes(make, 11)
+    harm = every_path(make, is_async=is_async) + some_threes(make, 11, is_async=is_async)
 
-    assert [] == harm, f"{len(harm)} paths, the first:\n{harm[0]}"
+    assert [] == harm, report(harm)
