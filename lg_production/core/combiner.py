@@ -7,7 +7,6 @@ thread, and nobody ever waits in the hope that others come.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +28,7 @@ class Entry:
     __slots__ = ("done", "error", "future", "latch", "leads", "rows", "size", "statement")
 
     def __init__(
-        self, statement: Statement[Any], future: Future[Any] | asyncio.Future[Any] | None = None
+        self, statement: Statement[Any], future: Future[Any] | None = None
     ) -> None:
         self.statement, self.future = statement, future
         self.size = len(next(iter(statement.params.values())))
@@ -90,19 +89,6 @@ class Combiner:
         if entry.leads:
             self._lead(line, entry)
         return entry.result()
-
-    async def aexecute(self, statement: Statement[Any]) -> Sequence[Row]:
-        """Run it elsewhere, without blocking the loop, and return its own rows.
-
-        What was sent is waited for, also when its caller is cancelled; others notice nothing.
-        """
-        future: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
-        self._enqueue(Entry(statement, future))
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
 
     def submit(self, statement: Statement[Any]) -> Future[Sequence[Row]]:
         """Run it elsewhere; the future holds its own rows."""
@@ -264,31 +250,21 @@ def fail(batch: Iterable[Entry], error: BaseException) -> None:
 
 
 def tell(batch: Iterable[Entry]) -> None:
-    """Wake whoever waits for these entries; each event loop only once."""
-    loops: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
+    """Wake whoever waits for these entries."""
     for entry in batch:
-        if isinstance(entry.future, asyncio.Future):
-            loops.setdefault(entry.future.get_loop(), []).append(entry)
-        elif entry.future is not None:
-            settle([entry])
+        if entry.future is not None:
+            settle(entry, entry.future)
         elif entry.latch is not None and not entry.leads:
             entry.latch.release()
-    for loop, entries in loops.items():
-        with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
-            loop.call_soon_threadsafe(settle, entries)
 
 
-def settle(entries: Iterable[Entry]) -> None:
-    """Fill the futures that their callers have not cancelled."""
-    for entry in entries:
-        future = entry.future
-        if future is None or future.done():
-            continue
-        with suppress(InvalidStateError):  # cancelled by another thread just now
-            if entry.error is not None:
-                future.set_exception(entry.error)
-            else:
-                future.set_result(entry.rows)
+def settle(entry: Entry, future: Future[Any]) -> None:
+    """Fill the future, unless its caller has cancelled it."""
+    with suppress(InvalidStateError):
+        if entry.error is not None:
+            future.set_exception(entry.error)
+        else:
+            future.set_result(entry.rows)
 
 
 # ------------------------------------------------------------------------------ columns

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from lg_production import Database
-from lg_production.core.combiner import MAX_ROWS, Combiner, Entry, array
+from lg_production.core.combiner import MAX_ROWS, Combiner, array
+from lg_production.core.database import finished
 from lg_production.core.steps import Row, Statement
 from lg_production.errors import DatabaseUnavailable
 from lg_production.idempotency import ledger
@@ -164,7 +165,7 @@ def test_a_cancelled_task_loses_no_other_callers_rows(combiner, server) -> None:
 
     async def main() -> list[Any]:
         server.open.clear()
-        tasks = [asyncio.create_task(combiner.aexecute(echo(str(n)))) for n in range(5)]
+        tasks = [asyncio.create_task(finished(combiner.submit(echo(str(n))))) for n in range(5)]
         await asyncio.to_thread(server.entered.acquire, timeout=WAIT)
         tasks[1].cancel()
         tasks[3].cancel()
@@ -195,7 +196,7 @@ def test_a_loop_that_was_closed_holds_nobody_up(combiner, server, threads) -> No
 
     async def enqueue() -> None:
         # The future alone: a task would complain that its loop was closed under it.
-        combiner._enqueue(Entry(echo("gone"), loop.create_future()))
+        asyncio.wrap_future(combiner.submit(echo("gone")))
 
     server.open.clear()
     loop.run_until_complete(enqueue())
@@ -215,7 +216,7 @@ def test_an_executor_that_refuses_is_heard(server) -> None:
     with pytest.raises(RuntimeError):
         combiner.submit(echo("a")).result(WAIT)
     with pytest.raises(RuntimeError):
-        asyncio.run(asyncio.wait_for(combiner.aexecute(echo("b")), WAIT))
+        asyncio.run(asyncio.wait_for(finished(combiner.submit(echo("b"))), WAIT))
 
 
 def test_an_executor_full_of_callers_does_not_block_itself(server) -> None:
@@ -253,7 +254,7 @@ def test_everybody_gets_their_own_rows_under_load(lanes: int) -> None:
 
         def in_a_loop(number: int) -> bool:
             async def one(name: str) -> bool:
-                return list(await combiner.aexecute(echo(name))) == [(1, name)]
+                return list(await finished(combiner.submit(echo(name)))) == [(1, name)]
 
             async def main() -> bool:
                 names = [f"a{number}.{n}" for n in range(200)]
