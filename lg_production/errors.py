@@ -66,3 +66,38 @@ class OutcomeUnknown(LgProductionError):
 
 class EffectFailed(LgProductionError):
     """This effect failed for good when it was first tried; the recorded failure is replayed."""
+
+
+class BudgetExceeded(LgProductionError):
+    """
+    A budget has no room for this call, so it was not made. Raise the budget
+    (`lg-production budgets extend`) or do with what there is.
+    """
+
+
+class StepLimitExceeded(BudgetExceeded):
+    """
+    A limit on steps or calls is reached, so this one was not made. The limit lasts: a resume
+    does not reset it. Raise it (`lg-production budgets extend`) if the work is worth it.
+    """
+
+
+class LoopDetected(LgProductionError):
+    """The agent repeats itself without getting further, and was stopped."""
+
+
+class PriceUnknown(LgProductionError):
+    """
+    There is no price for this model, so no money can be set aside for it, and it was not
+    called. Declare one: PriceBook(declared={"model": Price(...)}).
+    """
+
+
+class CircuitOpen(LgProductionError):
+    """A dependency fails too often and is not called for a while. Nothing was done."""
+
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after: float) -> None:
+        super().__init__(f"{detail} Try again in {retry_after:.1f} s.".strip())
+        self.retry_after = retry_after
