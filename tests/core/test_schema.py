@@ -10,6 +10,9 @@ from uuid import uuid4
 
 import psycopg
 
+from lg_production.cost.ledger import Asked, reserve
+from lg_production.cost.scopes import Line
+from lg_production.cost.settlement import Spent, settle
 from lg_production.idempotency.ledger import Wanted, claim
 
 DUMP = Path(__file__).parent / "schema.txt"
@@ -57,9 +60,27 @@ def test_a_claim_finds_its_rows_by_key_whatever_the_planner_knows(database):
         b"k" * 32, "t", "book", "1", "surface", b"f", "n", uuid4(), None, timedelta(1), None,
         False, "c", "{}", "{}", None,
     )  # fmt: skip
-    statement = claim([wanted])
-    with database.connection() as connection:
-        explain = "EXPLAIN " + statement.sql
-        plan = "\n".join(row[0] for row in connection.execute(explain, statement.params))
 
-    assert "Seq Scan on effects" not in plan
+    assert "Seq Scan on effects" not in plan(database, claim([wanted]))
+
+
+def test_a_reservation_finds_its_rows_by_key_whatever_the_planner_knows(database):
+    """The same for the budgets of a call and the reservations of a batch."""
+    line = Line("t", "task:x", None, "UTC", "steps", 5, (50,), 1)
+    asked = Asked(b"k" * 32, uuid4(), None, timedelta(1), [line])
+    plans = [plan(database, s) for s in (reserve(asked), settle([Spent(b"k" * 32, "settled", {})]))]
+
+    assert [] == [p for p in plans if "Seq Scan on budgets" in p or "Seq Scan on reserv" in p]
+
+
+def plan(database, statement):
+    """The plan that serves every later call of a prepared statement."""
+    sql = statement.sql
+    for number, name in enumerate(statement.params, 1):
+        sql = sql.replace(f"%({name})s", f"${number}")
+    arrays = ", ".join("'{}'" for _ in statement.params)
+    with psycopg.connect(database.url) as connection:
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute("PREPARE statement AS " + sql)
+        rows = connection.execute(f"EXPLAIN EXECUTE statement ({arrays})")
+        return "\n".join(row[0] for row in rows)

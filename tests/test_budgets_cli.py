@@ -1,0 +1,121 @@
+"""`lg-production budgets`, as whoever pays types it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lg_production import Database
+from lg_production.cli import app
+from lg_production.core.steps import Statement
+from lg_production.cost.budget import Budget, Exhausted
+from lg_production.cost.policy import BudgetPolicy, Limit
+
+
+class Payer:
+    """Runs commands against one database, where user ada has used all of her 100 tokens."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        limits = (
+            Limit(scope="user", per="month", total_tokens=100), Limit(scope="thread", steps=5),
+        )  # fmt: skip
+        self.budget = Budget(database, BudgetPolicy(limits=limits))
+        self.who = self.budget.who({"configurable": {"thread_id": "t1", "user_id": "ada"}})
+        self.spends(b"1", 100)
+
+    def spends(self, key: bytes, tokens: int) -> None:
+        held = self.budget.reserve(key, self.who, {"total_tokens": tokens, "steps": 1})
+        self.budget.settle(held, {"total_tokens": tokens, "steps": 1})
+
+    def types(self, *words: str) -> Any:
+        return CliRunner().invoke(app, ["--database-url", self.database.url, "budgets", *words])
+
+
+@pytest.fixture
+def payer(database: Database) -> Payer:
+    return Payer(database)
+
+
+def test_budgets_are_listed_and_shown(payer: Payer) -> None:
+    """A table for people, JSON for programs, and the calls that spent from one."""
+    listed = payer.types("list")
+    rows = [json.loads(line) for line in payer.types("list", "--json").stdout.splitlines()]
+    shown = json.loads(payer.types("show", "user:ada", "--json").stdout)
+
+    assert "user:ada" in listed.stdout
+    assert "100%" in listed.stdout
+    assert {("user:ada", 100, 100), ("thread:t1", 1, 5)} == {
+        (row["scope"], row["used"], row["limit"]) for row in rows
+    }
+    assert [("settled", "t1")] == [(call["state"], call["thread_id"]) for call in shown["calls"]]
+
+
+def test_a_budget_that_is_extended_lets_more_through(payer: Payer) -> None:
+    """Who extended it, by how much and why is kept and shown."""
+    with pytest.raises(Exhausted):
+        payer.spends(b"2", 50)
+
+    extended = payer.types("extend", "user:ada", "total_tokens", "50", "--reason", "deadline",
+                           "--by", "finance")  # fmt: skip
+    payer.spends(b"2", 50)
+
+    assert "150" in extended.stdout
+    assert "50 by finance: deadline" in payer.types("show", "user:ada").stdout
+
+
+def test_a_limit_that_is_set_holds_whatever_the_code_says(payer: Payer) -> None:
+    """An operator's limit is not undone by the next call's policy."""
+    payer.types("set", "thread:t1", "steps", "1", "--reason", "runaway")
+
+    with pytest.raises(Exhausted, match="1 of 1 used"):
+        payer.spends(b"2", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("show", "user:bob"), "no budget"),
+        (("extend", "user:ada", "tokens", "5", "--reason", "x"), "is not one of"),
+        (("extend", "user:ada", "total_tokens", "-5", "--reason", "x"), "-5"),
+        (("extend", "user:ada", "total_tokens", "5"), "reason"),
+        (("extend", "user:ada", "total_tokens", "5", "--reason", " "), "why"),
+        (("set", "team:x", "steps", "5", "--reason", "x"), "made by its first"),
+        (("set", "user:ada", "total_tokens", str(10**16), "--reason", "x"), "1000000000000000"),
+        (("prune",), "--older-than-days"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(payer: Payer, words: tuple[str, ...], told: str) -> None:
+    """With a usage error that says what to write."""
+    refused = payer.types(*words)
+
+    assert 2 == refused.exit_code
+    assert told in refused.output
+
+
+def test_pruning_forgets_closed_calls_and_nothing_that_counts(payer: Payer) -> None:
+    """What is used in a period that is not over stays used."""
+    pruned = payer.types("prune", "--older-than-days", "0")
+
+    assert "1 calls and 0 past periods" in pruned.stdout
+    with pytest.raises(Exhausted):
+        payer.spends(b"2", 1)
+
+
+def test_pruning_forgets_a_period_once_it_is_over(payer: Payer) -> None:
+    """By its own calendar, not by the age of its row."""
+    over = (
+        "UPDATE lg_production.budgets SET period = 'month ' || "
+        "to_char(now() - interval '1 month 10 days', 'YYYY-MM-DD\"T\"HH24') || "
+        "' Asia/Tokyo' WHERE period <> ''"
+    )
+    payer.database.execute(Statement(over, {}, lambda _: None))
+
+    kept = payer.types("prune", "--older-than-days", "30")
+    forgotten = payer.types("prune", "--older-than-days", "1")
+
+    assert "0 past periods" in kept.stdout
+    assert "1 past periods" in forgotten.stdout
