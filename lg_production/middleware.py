@@ -1,4 +1,4 @@
-"""The guards inside `create_agent`. Needs the extra `langchain`."""
+"""The guards inside `create_agent`: `middleware=as_middleware(…)`. Needs the extra `langchain`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.runtime import Runtime
 
+from .core.models import ModelWrapper
 from .core.wrappers import ToolWrapper
+from .cost import BudgetGuard, LoopGuard
 from .errors import ExtraMissing
 from .idempotency import Idempotent
 
 try:
-    from langchain.agents.middleware import AgentMiddleware
+    from langchain.agents.middleware import AgentMiddleware, hook_config
 except ImportError as error:
     raise ExtraMissing("Install it: pip install 'lg_production[langchain]'") from error
 
@@ -51,3 +54,63 @@ class IdempotentMiddleware(ToolWrapperMiddleware):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(Idempotent(*args, **kwargs))
+
+
+class ModelWrapperMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Any of our model wrappers as an agent middleware. The first is the outermost."""
+
+    def __init__(self, wrapper: ModelWrapper) -> None:
+        super().__init__()
+        self.wrapper = wrapper
+
+    @property
+    def name(self) -> str:
+        """The wrapper's name: one agent takes one middleware of a name."""
+        return type(self.wrapper).__name__
+
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        """Sync model calls."""
+        return self.wrapper.wrap_model_call(request, handler)
+
+    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Async model calls."""
+        return await self.wrapper.awrap_model_call(request, handler)
+
+
+class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
+    """A guard before the model as an agent middleware: it lets the run go on, or ends it.
+
+    LangChain runs it in a thread under `ainvoke`. A guard whose policy says `route` ends the
+    run here: there is no other node.
+    """
+
+    def __init__(self, guard: BudgetGuard | LoopGuard) -> None:
+        super().__init__()
+        self.guard = guard
+
+    @property
+    def name(self) -> str:
+        """The guard's name: one agent takes one middleware of a name."""
+        return type(self.guard).__name__
+
+    @hook_config(can_jump_to=["end"])
+    def before_model(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Go on to the model, or jump to the end with a partial result."""
+        return self.guard.before_model(state, runtime)
+
+
+def as_middleware(
+    *guards: BudgetGuard | LoopGuard | ModelWrapper | ToolWrapper,
+) -> list[AgentMiddleware[Any, Any, Any]]:
+    """Each guard as a middleware for `create_agent`, in their order: the first is outermost."""
+
+    def one(guard: Any) -> AgentMiddleware[Any, Any, Any]:
+        if isinstance(guard, ToolWrapper):
+            return ToolWrapperMiddleware(guard)
+        if isinstance(guard, ModelWrapper):
+            return ModelWrapperMiddleware(guard)
+        if isinstance(guard, BudgetGuard | LoopGuard):
+            return GuardMiddleware(guard)
+        raise TypeError(f"{type(guard).__name__} is no guard and no wrapper of lg_production")
+
+    return [one(guard) for guard in guards]

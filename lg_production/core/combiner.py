@@ -27,9 +27,7 @@ class Entry:
 
     __slots__ = ("done", "error", "future", "latch", "leads", "rows", "size", "statement")
 
-    def __init__(
-        self, statement: Statement[Any], future: Future[Any] | None = None
-    ) -> None:
+    def __init__(self, statement: Statement[Any], future: Future[Any] | None = None) -> None:
         self.statement, self.future = statement, future
         self.size = len(next(iter(statement.params.values())))
         self.rows: Sequence[Row] = ()
