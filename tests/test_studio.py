@@ -91,7 +91,7 @@ def client(server: str) -> Iterator[Any]:
 
 def test_a_flight_is_booked_once_through_studio(client, an_airline):
     """Run, interrupt, resume, draw, travel in time and resume again: one booking."""
-    assistant = client.assistants.search()[0]["assistant_id"]
+    assistant = client.assistants.search(graph_id="booking")[0]["assistant_id"]
     thread = client.threads.create()["thread_id"]
 
     asked = client.runs.wait(thread, assistant, input=WISH)
