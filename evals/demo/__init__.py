@@ -1,1 +1,1 @@
-"""Five incidents, side by side: plain LangGraph and lg_production."""
+"""Seven incidents, side by side: plain LangGraph and lg_production."""

@@ -10,8 +10,8 @@ METHODS = multiprocessing.get_all_start_methods()
 PROCESSES: Any = multiprocessing.get_context("forkserver" if "forkserver" in METHODS else "spawn")
 
 
-def warm_up(module: str) -> None:
-    """Let the fork server import this, while we do something else."""
+def warm_up(*modules: str) -> None:
+    """Let the fork server import these, while we do something else."""
     if PROCESSES.get_start_method() == "forkserver":
-        PROCESSES.set_forkserver_preload([module])
+        PROCESSES.set_forkserver_preload(list(modules))
         PROCESSES.Process(target=time.monotonic, daemon=True).start()

@@ -13,8 +13,9 @@ import psycopg
 from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg import sql
 
+from evals.demo.burning import Purse, burn
 from evals.demo.incidents import INCIDENTS, UNDECLARED, Incident
-from evals.demo.report import Progressing, Result
+from evals.demo.report import Progressing, Result, Spending
 from evals.demo.stage import Stage, Stuck
 from evals.demo.worker import Column, Setting
 from graphs.airline import airline
@@ -26,20 +27,27 @@ AT_A_TIME = 4
 COLUMNS: tuple[Column, ...] = ("plain", "lg_production")
 
 
-def play_all(model: str, progressing: Progressing) -> list[Result]:
-    """Every incident in both columns, a few at a time."""
+def play_all(model: str, progressing: Progressing) -> tuple[list[Result], list[Spending]]:
+    """Every incident in both columns, a few at a time; then the one that spends tokens."""
     chat_model(model)  # a model that cannot be had is told once, not twelve times
     with databases() as urls, tempfile.TemporaryDirectory() as records:
         runs = [(i, column) for i in (*INCIDENTS, UNDECLARED) for column in COLUMNS]
-        progressing.begin(len(runs))
+        progressing.begin(len(runs) + len(COLUMNS))
 
         def play_one(run: tuple[Incident, Column]) -> Result:
             incident, column = run
             record = Path(records) / f"{incident.name}-{column}.jsonl"
             return play(incident, column, urls[column], record, model, progressing)
 
+        def spend(column: Column) -> Spending:
+            purse = Purse(column, urls[column], Path(records) / f"g-{column}.jsonl")
+            spending = burn(purse, lambda text: progressing.say("g", column, text))
+            progressing.spent(spending)
+            return spending
+
         with ThreadPoolExecutor(AT_A_TIME) as threads:
-            return list(threads.map(play_one, runs))
+            results = list(threads.map(play_one, runs))
+            return results, list(threads.map(spend, COLUMNS))
 
 
 def play(

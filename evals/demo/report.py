@@ -9,11 +9,17 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 NAMES = {"plain": "plain LangGraph", "lg_production": "lg_production"}
+WORKERS = 4
+BURNS = (
+    "a model that never stops, in four workers, on one user's monthly budget; "
+    "kill -9 one of them, then resume it"
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,26 @@ class Result:
     def right(self) -> bool:
         """Every wanted seat booked once, no other, and the agent came to its end."""
         return sorted(self.booked) == sorted(self.wanted) and not self.error
+
+
+@dataclass(frozen=True)
+class Spending:
+    """How incident g ended in one column, in tokens on the provider's bill."""
+
+    column: str
+    budget: int
+    tokens: int
+    calls: int
+    answers: tuple[str, ...]
+    error: str = ""
+    unplugged: int = 0
+    """At how many budgets we pulled the plug; 0 if it ended by itself."""
+
+    @property
+    def right(self) -> bool:
+        """Never a token more than the budget; every worker answers with what it has, and cites."""
+        useful = [a for a in self.answers if "is partial" in a and "[1]" in a]
+        return self.tokens <= self.budget and len(useful) == WORKERS and not self.error
 
 
 class Progressing:
@@ -56,6 +82,12 @@ class Progressing:
         text = f"[{'green' if result.right else 'red'}]{_count(result)} booked[/]"
         self.say(result.incident, result.column, text)
 
+    def spent(self, spending: Spending) -> None:
+        """The incident of the tokens is over in one column."""
+        self.progress.advance(self.task)
+        color = "green" if spending.right else "red"
+        self.say("g", spending.column, f"[{color}]{spending.tokens:,} tokens spent[/]")
+
 
 @contextmanager
 def progress(console: Console) -> Iterator[Progressing]:
@@ -65,8 +97,10 @@ def progress(console: Console) -> Iterator[Progressing]:
         yield Progressing(bar)
 
 
-def show(console: Console, results: Sequence[Result], seconds: float) -> None:
-    """The table, and what a person was asked about the tool nobody declared."""
+def show(
+    console: Console, results: Sequence[Result], spending: Sequence[Spending], seconds: float
+) -> None:
+    """The tables, what a person was asked, and what the budget still bought."""
     title = "Bookings made, by the airline's own record"
     caption = f"{seconds:.0f} s; real processes, real kill -9, a real PostgreSQL"
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, show_lines=True)
@@ -85,6 +119,32 @@ def show(console: Console, results: Sequence[Result], seconds: float) -> None:
             console.print(Panel(asked, title="What a person was asked in f", title_align="left"))
         if result.error:
             console.print(f"[red]{result.incident} {NAMES[result.column]}: {result.error}[/]")
+    show_spending(console, {one.column: one for one in spending})
+
+
+def show_spending(console: Console, spending: dict[str, Spending]) -> None:
+    """The table of incident g, and one of the partial answers."""
+    ours, plain = spending["lg_production"], spending["plain"]
+    title = "Tokens spent, by the provider's own bill"
+    plug = f"* and counting: we pulled the plug at {plain.unplugged} times the budget"
+    caption = plug if plain.unplugged else None
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
+    table.add_column("incident", no_wrap=True)
+    table.add_column("what happened")
+    for heading in ("plain\nLangGraph", "lg_production", "budget"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    cells = [
+        f"[bold {'green' if one.right else 'red'}]{one.tokens:,}{'*' if one.unplugged else ''}[/]"
+        for one in (plain, ours)
+    ]
+    table.add_row("g budget", BURNS, *cells, f"{ours.budget:,}")
+    console.print(table)
+    if ours.answers:
+        answer = escape(ours.answers[0])
+        console.print(Panel(answer, title="What the budget bought in g", title_align="left"))
+    for one in (plain, ours):
+        if one.error:
+            console.print(f"[red]g {NAMES[one.column]}: {escape(one.error)}[/]")
 
 
 def pairs(results: Sequence[Result]) -> list[dict[str, Result]]:
@@ -93,7 +153,9 @@ def pairs(results: Sequence[Result]) -> list[dict[str, Result]]:
     return [{r.column: r for r in results if r.incident == name} for name in names]
 
 
-def plain(results: Sequence[Result], seconds: float) -> dict[str, Any]:
+def plain(
+    results: Sequence[Result], spending: Sequence[Spending], seconds: float
+) -> dict[str, Any]:
     """The numbers, for a machine."""
     rows = {
         pair["lg_production"].incident: {
@@ -105,7 +167,11 @@ def plain(results: Sequence[Result], seconds: float) -> dict[str, Any]:
         }
         for pair in pairs(results)
     }
-    return {"incidents": rows, "seconds": round(seconds, 1)}
+    tokens = {one.column: one.tokens for one in spending}
+    ours = next(one for one in spending if one.column == "lg_production")
+    remark = ours.answers[0] if ours.answers else ours.error
+    burnt = {**tokens, "budget": ours.budget, "right": ours.right, "remark": remark}
+    return {"incidents": rows, "tokens": {"g": burnt}, "seconds": round(seconds, 1)}
 
 
 def _cell(result: Result | None) -> str:

@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from evals.demo.forking import PROCESSES
-from evals.demo.worker import Job, Setting, work
+from evals.demo.worker import Job, work
 
 PATIENCE = 60.0
 
@@ -20,18 +20,22 @@ class Stuck(Exception):
 
 @dataclass
 class Stage:
-    """One run of an incident. `tell` is given what happens, as it happens."""
+    """One run of an incident. `tell` is given what happens, as it happens.
 
-    setting: Setting
+    `work` is what a process does with the setting, a job, a barrier and a pipe to report on.
+    """
+
+    setting: Any
     tell: Callable[[str], None]
+    work: Callable[..., None] = work
     started: list[BaseProcess] = field(default_factory=list)
     failure: str = ""
 
     def run(self, *jobs: Job) -> list[dict[str, Any]]:
         """Carry out jobs, each in a process of its own, all beginning at once."""
         barrier = PROCESSES.Barrier(len(jobs)) if len(jobs) > 1 else None
-        reports = [self._start(job, barrier) for job in jobs]
-        answers = [self._hear(report) for report in reports]
+        reports = [self.start(job, barrier) for job in jobs]
+        answers = [self.hear(report) for report in reports]
         for answer in answers:
             if "error" in answer:
                 self.failure = answer["error"]
@@ -39,7 +43,7 @@ class Stage:
 
     def run_and_kill(self, job: Job, *, bookings: int) -> None:
         """Carry out a job in a process; kill -9 once the airline has made so many bookings."""
-        report = self._start(job, None)
+        report = self.start(job)
         process = self.started[-1]
         deadline = time.monotonic() + PATIENCE
         while len(self.booked()) < bookings:
@@ -63,17 +67,19 @@ class Stage:
                 process.kill()
             process.join()
 
-    def _start(self, job: Job, barrier: Any) -> Any:
+    def start(self, job: Any, barrier: Any = None) -> Any:
+        """Begin a job in a process of its own; the pipe on which it reports."""
         ours, theirs = PROCESSES.Pipe(duplex=False)
         process = PROCESSES.Process(
-            target=work, args=(self.setting, job, barrier, theirs), daemon=True
+            target=self.work, args=(self.setting, job, barrier, theirs), daemon=True
         )
         process.start()
         theirs.close()
         self.started.append(process)
         return ours
 
-    def _hear(self, report: Any) -> dict[str, Any]:
+    def hear(self, report: Any) -> dict[str, Any]:
+        """How a job ended."""
         if not report.poll(PATIENCE):
             raise Stuck("a worker said nothing")
         answer: dict[str, Any] = report.recv()
