@@ -20,12 +20,14 @@ from rich.console import Console
 from lg_production import Checkpointer, Database
 from lg_production.core.embedded import OpensDirectories, embedded_server
 
-from . import effects, report, size, turns
+from . import effects, hot_row, race_peers, report, size, turns
 from .contenders import Contender, Floor, Ours, make_durable
 from .measure import Figure
 from .peers import installed
 
-SECTIONS = ("sequential", "concurrent", "replay", "graphs", "weight", "growth")
+SECTIONS = (
+    "sequential", "concurrent", "replay", "graphs", "hot_row", "overshoot", "weight", "growth",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,19 @@ def _sections(
     def graphs(_: Callable[[str], object]) -> Iterator[Figure]:
         return turns.graphs(url, keep(Ours(url)).database, keep(Floor(url)), scale.turns)
 
+    def hot(_: Callable[[str], object]) -> Iterator[Figure]:
+        return hot_row.hot_row(url, 2 * scale.seconds, scale.crowds)
+
+    def overshoot(say: Callable[[str], object]) -> Iterator[Figure]:
+        return race_peers.overshoot(url, say)
+
     def weight(_: Callable[[str], object]) -> Iterator[Figure]:
         return size.weight(keep(size.ledger(url, "weight")), scale.weight)
 
     def growth(say: Callable[[str], object]) -> Iterator[Figure]:
         return size.growth(url, rows, scale.effects, say)
 
-    made = sequential, concurrent, replay, graphs, weight, growth
+    made = sequential, concurrent, replay, graphs, hot, overshoot, weight, growth
     return dict(zip(SECTIONS, made, strict=True))
 
 

@@ -19,7 +19,7 @@ SIGNS = {"at_least": "≥", "at_most": "≤", "report": ""}
 def show(figures: Sequence[Figure], server: dict[str, str], console: Console) -> None:
     """One table: ratios to the floor of the same run, quartiles of its rounds beside them."""
     console.print("  ".join(f"{name} {value}" for name, value in server.items()))
-    table = Table(title="1.00 is a hand-written claim + complete on the same server")
+    table = Table(title="x: ratios to a hand-written floor on the same server, in the same run")
     for column in ("", "median", "quartiles", "target", "", ""):
         table.add_column(column, justify="left" if not column else "right")
     section = ""
