@@ -15,7 +15,7 @@ setup: $(READY) ## make .venv and install everything into it
 $(READY): $(ROOT)pyproject.toml
 	$(IN) $(PYTHON) -m venv .venv && .venv/bin/pip install -q uv && .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' && touch $@
 
-demo: $(READY) ## six incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
+demo: $(READY) ## seven incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
 	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
 
 test: $(READY) ## the test suite
@@ -24,13 +24,13 @@ test: $(READY) ## the test suite
 lint: $(READY) ## ruff and mypy --strict
 	@$(PY) -m ruff check . && .venv/bin/python -m ruff format --check . && .venv/bin/python -m mypy
 
-studio: $(READY) ## the booking graph in LangGraph Studio
+studio: $(READY) ## the reference graphs in LangGraph Studio
 	@$(IN) LANGGRAPH_CLI_NO_ANALYTICS=1 LANGSMITH_TRACING=false .venv/bin/langgraph dev --no-browser --no-reload
 
 torture: $(READY) ## random kill -9, until all work is done
 	@$(PY) -m tests.torture
 
-bench: $(READY) ## what idempotency costs, beside others
+bench: $(READY) ## what idempotency and budgets cost, beside others
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[bench]' && .venv/bin/python -m evals.benchmarks
 
 evals: demo ## every evaluation that needs no key

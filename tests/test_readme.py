@@ -13,10 +13,16 @@ from langgraph.prebuilt import tools_condition
 
 import lg_production
 from lg_production.idempotency.policy import Recovery
+from tests.cost.models_for_tests import books
+from tests.cost.models_for_tests import model as paid_model
 from tests.graphs_for_tests import ASK, call, says, thread
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-FENCES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COST = Path(lg_production.__file__).parent / "cost" / "README.md"
+
+
+def fences(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 class Airline:
@@ -43,7 +49,7 @@ class Invoice(TypedDict, total=False):
 
 def test_the_readme_runs(database):
     """Every fence, in order of need: the tool, the node, the step."""
-    ten_lines, booking, step = FENCES
+    ten_lines, booking, step, _ = fences(README)
     builder = StateGraph(MessagesState)
     builder.add_node(
         "model", says(call("search_flights", to="LIS"), call("book_flight", flight="TP 123"))
@@ -68,6 +74,26 @@ def test_the_readme_runs(database):
 
     assert ["TP 123"] == [flight for flight, _ in airline.booked]
     assert "receipt of 7" == graph.invoke({"invoice": "7"}, thread())["receipt"]
+
+
+@pytest.mark.parametrize("text", [fences(README)[-1], *fences(COST.read_text())])
+def test_the_code_about_money_runs(database, text):
+    """The fences about budgets: a call is held and counted, and the guard lets it through."""
+    builder = StateGraph(MessagesState)
+    scope: dict[str, Any] = {
+        "database": database, "builder": builder, "chat_model": paid_model(),
+        "log_events": lg_production.log_events,
+    }  # fmt: skip
+
+    exec(text, scope)
+    first = "guard" if "guard" in scope else "model"
+    builder.add_node("model", lambda s: {"messages": [scope["model"].invoke(s["messages"])]})
+    builder.add_edge(START, first)
+    graph = builder.compile(checkpointer=lg_production.Checkpointer(database))
+    config = {"configurable": {"thread_id": "t", "user_id": "ada"}}
+
+    assert "an answer" == graph.invoke(ASK, config)["messages"][-1].text
+    assert (15, 0) == books(database)["total_tokens"]
 
 
 @pytest.mark.parametrize("recovery", get_args(Recovery))
