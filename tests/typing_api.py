@@ -10,6 +10,12 @@ from langchain_core.tools import tool
 from langgraph.prebuilt import ToolNode
 
 from lg_production import (
+    Breaker,
+    Budget,
+    BudgetCallback,
+    Budgeted,
+    BudgetGuard,
+    BudgetPolicy,
     Checkpointer,
     Database,
     EffectPolicy,
@@ -19,16 +25,29 @@ from lg_production import (
     IdempotentToolNode,
     InjectedConnection,
     InjectedIdempotencyKey,
+    Limit,
+    Limits,
+    LoopBreaker,
+    LoopGuard,
+    LoopPolicy,
+    ModelBreaker,
+    ModelRouter,
     NotHappened,
+    Price,
+    PriceBook,
     RetryPolicy,
+    RoutingPolicy,
     Unknown,
     compensate,
     current_effect,
     embedded_database,
     tool_node,
+    wrapped_model,
 )
+from lg_production.core.models import WrappedModel
 from lg_production.idempotency import CurrentEffect
 from lg_production.idempotency.policy import Arguments
+from lg_production.middleware import as_middleware
 
 
 @tool
@@ -68,3 +87,21 @@ def uses() -> None:
     assert_type(current_effect(), CurrentEffect | None)
     assert_type(compensate(node.idempotent, "thread"), list[str])
     print(plain, Checkpointer(database, types=[Event]))
+    spends(database)
+
+
+def spends(database: Database) -> None:
+    """Cost control, as its page has it."""
+    limits = (
+        Limit(scope="thread", total_tokens=5, usd="0.50"),
+        Limit(scope="user", per="day", steps=1),
+    )
+    policy = BudgetPolicy(limits=limits, on_exhausted="interrupt")
+    budget = Budget(database, policy, observers=[observe])
+    assert_type(budget.remaining(), float)
+    guard = BudgetGuard(database, policy, then="model", model="gpt-4o-mini")
+    router = ModelRouter({}, RoutingPolicy(default="small"), remaining=budget.remaining)
+    counted = Budgeted(budget, prices=PriceBook({"mine": Price(input="1", output=2)}))
+    assert_type(wrapped_model(None, router, ModelBreaker(database), counted), WrappedModel)
+    node = tool_node([book], LoopBreaker(LoopPolicy()), Limits(database, policy), Breaker(database))
+    print(node, as_middleware(LoopGuard(), guard, counted), BudgetCallback(budget))

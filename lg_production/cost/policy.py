@@ -42,6 +42,7 @@ class Limit(BaseModel):
     output_tokens: Amount | None = None
     total_tokens: Amount | None = None
     micro_usd: Amount | None = None
+    usd: Decimal | str | int | None = Field(None, exclude=True, repr=False)
     model_calls: Amount | None = None
     tool_calls: Amount | None = None
     steps: Amount | None = None
@@ -49,9 +50,9 @@ class Limit(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _in_micro_usd(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or "usd" not in given:
+        if not isinstance(given, Mapping) or given.get("usd") is None:
             return given
-        if "micro_usd" in given:
+        if given.get("micro_usd") is not None:
             raise ValueError("write usd or micro_usd, not both")
         rest = {name: value for name, value in given.items() if name != "usd"}
         return {**rest, "micro_usd": micro_usd(given["usd"])}
