@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from .core.database import Database
+from .core.keys import digest
 from .idempotency import decisions, ledger, maintenance
 from .idempotency.decisions import ACTIONS, Decision
-from .idempotency.key import canonical, digest
+from .idempotency.key import canonical
 from .idempotency.maintenance import Entry
 from .idempotency.questions import outcome_of
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from langchain_core.runnables import ensure_config
 
 from ..core.database import Database
 from ..core.events import Event, Observer
+from ..core.keys import digest
 from ..core.steps import Call, Emit, Sleep, Steps, adrive, drive
-from ..errors import BudgetExceeded, DatabaseUnavailable, StepLimitExceeded
+from ..errors import (
+    BudgetExceeded,
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    StepLimitExceeded,
+)
 from . import alerts, ledger, settlement
 from .ledger import Asked, Refusal
 from .policy import MOST, QUANTITIES, STEP_LIKE, BudgetPolicy, Quantity
@@ -22,6 +30,8 @@ from .scopes import Spender, lines, spender
 from .settlement import Crossed, Spent
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.64
+SWEEP_EVERY = 60.0
+"""Seconds: how often a budget that is in use looks for what the dead left behind."""
 
 
 class Exhausted(BudgetExceeded):
@@ -41,13 +51,14 @@ class StepsExhausted(Exhausted, StepLimitExceeded):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is held for a call. `replayed`: this key was closed before, so nothing is held."""
+    """What is held for a call. `replayed`: this key was settled before, so nothing is held."""
 
     key: bytes
     replayed: bool = False
     held: Mapping[Quantity, int] = field(default_factory=dict)
     who: Spender | None = None
     model: str | None = None
+    owner: UUID | None = None
 
 
 class Budget:
@@ -69,6 +80,7 @@ class Budget:
     ) -> None:
         self.database, self.policy = database, policy
         self.tenant, self.user, self.observers = tenant, user, tuple(observers)
+        self._swept = -math.inf
 
     def who(
         self, config: Mapping[str, Any] | None, metadata: Mapping[str, Any] | None = None
@@ -101,21 +113,27 @@ class Budget:
     ) -> Steps[Reservation]:
         """Hold these amounts in every budget they count in, all or nothing.
 
-        The same key again is the same reservation: it is counted once. Raises `Exhausted`
-        (a `BudgetExceeded`), `StepsExhausted` if only steps or calls are short, and
-        `ValueError` for amounts that are negative, too large or no quantities.
+        The same key of a tenant again is the same reservation: it is counted once, and a key that
+        was released is as new. Raises `Exhausted` (a `BudgetExceeded`), `StepsExhausted` if only
+        steps or calls are short, `IdempotencyConflict` for a key that was used for other amounts,
+        another tool or thread, and `ValueError` for amounts that are negative, too large or no
+        quantities.
         """
         check(amounts)
+        if not isinstance(key, bytes):
+            raise ValueError(f"a key is bytes, not {type(key).__name__}: uuid4().bytes")  # noqa: TRY004
         asked_lines = lines(self.policy, who, amounts, tool)
         if not asked_lines:
             return Reservation(key, replayed=True)
         worker = self.database.worker
         number = yield from Call(lambda: worker.id, lambda: self.database.arun(lambda: worker.id))
         asked = Asked(
-            key, uuid4(), number, self.policy.lease, asked_lines, who.thread_id, who.node,
-            who.message_id, requested, self.policy.durable,
+            digest("reserve", who.tenant, key.hex()), fingerprint(who, tool, amounts), uuid4(),
+            number, self.policy.lease, asked_lines, who.thread_id, who.node, who.message_id,
+            requested, self.policy.durable,
         )  # fmt: skip
-        return (yield from self._reserve(asked, Reservation(key, False, amounts, who, requested)))
+        wanted = Reservation(asked.key, False, amounts, who, requested, asked.owner)
+        return (yield from self._reserve(asked, wanted))
 
     def room_steps(self, who: Spender, amounts: Mapping[Quantity, int]) -> Steps[None]:
         """Ask whether these amounts would fit, and hold nothing. Raises `Exhausted`."""
@@ -130,19 +148,37 @@ class Budget:
     def _reserve(self, asked: Asked, wanted: Reservation) -> Steps[Reservation]:
         pauses, alone = self._pauses(), False
         while True:
-            answer = yield from ledger.reserve(asked, alone=alone)
-            match answer:
+            match (yield from self._ask(asked, alone=alone)):
                 case "granted" | "held":
                     return wanted
-                case "settled" | "released" | "expired":
-                    return Reservation(asked.key, replayed=True)
+                case "settled" | "expired":
+                    return replace(wanted, replayed=True, held={})
+                case "released":
+                    # That call was certainly not made: this one has the next key in line.
+                    asked = replace(asked, key=digest("again", asked.key.hex()))
+                    wanted = replace(wanted, key=asked.key)
+                case "conflict":
+                    raise IdempotencyConflict("(a budget's reservation)")
                 case "missing":
                     yield from ledger.open_budgets(asked)
+                case "crowded" if alone:
+                    yield from self._wait((yield from ledger.standing(asked.lines)), pauses)
                 case "crowded":
                     alone = True
-                case list():
+                case list(refusals):
                     alone = False
-                    yield from self._wait(answer, pauses)
+                    yield from self._wait(refusals, pauses)
+
+    def _ask(self, asked: Asked, *, alone: bool) -> Steps[ledger.Answer]:
+        """Reserve; whoever is cancelled, or hears no answer, holds nothing."""
+        try:
+            return (yield from ledger.reserve(asked, alone=alone))
+        except GeneratorExit:
+            raise
+        except BaseException:
+            with suppress(DatabaseUnavailable):
+                yield from settlement.settle([Spent(asked.key, "released", asked.owner)])
+            raise
 
     def _pauses(self) -> Iterator[float]:
         pause, waited = FIRST_PAUSE, 0.0
@@ -156,11 +192,11 @@ class Budget:
         if pause is None:
             yield from self._refuse(refusals)
         elif pause in (FIRST_PAUSE, LONGEST_PAUSE):
-            yield from sweep_steps()
+            yield from sweep_steps(telling=bool(self.observers))
         yield from Sleep(pause or 0)
 
     def _refuse(self, refusals: Sequence[Refusal]) -> Steps[None]:
-        yield from sweep_steps()
+        yield from sweep_steps(telling=bool(self.observers))
         for refusal in refusals:
             yield from Emit(Event("budget.refused", _attributes(refusal)))
         only_steps = all(refusal.quantity in STEP_LIKE for refusal in refusals)
@@ -183,8 +219,8 @@ class Budget:
         its lease. `extensions` are given back: what they held is in `amounts`.
         """
         check(amounts or {})
-        closed = [Spent(reservation.key, "settled", amounts, served, spent, price_version)]
-        closed += [Spent(extension.key, "released") for extension in extensions]
+        closed = [Spent(reservation.key, "settled", None, amounts, served, spent, price_version)]
+        closed += [Spent(e.key, "released", e.owner) for e in extensions]
         done = yield from self._close(closed)
         held = Counter(reservation.held)
         for extension in extensions:
@@ -195,8 +231,11 @@ class Budget:
         return done
 
     def release_steps(self, reservation: Reservation) -> Steps[bool]:
-        """Give it all back: the call was not made, or certainly cost nothing."""
-        return (yield from self._close([Spent(reservation.key, "released")]))
+        """Give it all back: the call was not made, or certainly cost nothing.
+
+        False, and nothing is given back, if another worker reserved it: it may have called.
+        """
+        return (yield from self._close([Spent(reservation.key, "released", reservation.owner)]))
 
     def _close(self, spent: Sequence[Spent]) -> Steps[bool]:
         """The call was made: its answer is not lost for want of a record."""
@@ -205,7 +244,11 @@ class Budget:
         except DatabaseUnavailable:
             yield from Emit(Event("budget.unrecorded", {"key": spent[0].key.hex()}))
             return False
-        yield from tell(crossed)
+        if self.observers:
+            yield from tell(crossed)
+        if time.monotonic() - self._swept > SWEEP_EVERY:
+            self._swept = time.monotonic()
+            yield from sweep_steps(telling=bool(self.observers))
         return done
 
     # ---------------------------------------------------------------------- in a thread
@@ -226,7 +269,8 @@ class Budget:
 
     def sweep(self) -> int:
         """Count what dead workers held as used; returns how many reservations that closed."""
-        return drive(sweep_steps(), self.database, self.observers)
+        telling = bool(self.observers)
+        return drive(sweep_steps(telling=telling), self.database, self.observers)
 
     # ------------------------------------------------------------------ on an event loop
 
@@ -247,11 +291,12 @@ class Budget:
         return await adrive(self.release_steps(reservation), self.database, self.observers)
 
 
-def sweep_steps() -> Steps[int]:
-    """Count what dead workers held as used, and tell of thresholds nobody told of."""
+def sweep_steps(*, telling: bool = False) -> Steps[int]:
+    """Count what dead workers held as used; with `telling`, tell of thresholds not told of."""
     swept, crossed = yield from settlement.expire()
-    yield from tell(crossed)
-    yield from tell((yield from alerts.untold()))
+    if telling:
+        yield from tell(crossed)
+        yield from tell((yield from alerts.untold()))
     return swept
 
 
@@ -267,6 +312,12 @@ def tell(crossed: Sequence[Crossed]) -> Steps[None]:
 def may_free(refusals: Sequence[Refusal]) -> bool:
     """Whether it would fit if the calls under way took nothing."""
     return all(refusal.used + refusal.asked <= refusal.limit for refusal in refusals)
+
+
+def fingerprint(who: Spender, tool: str | None, amounts: Mapping[Quantity, int]) -> bytes:
+    """What a key stands for: another thread, tool or amount is another call."""
+    told = [f"{quantity} {amount}" for quantity, amount in sorted(amounts.items())]
+    return digest(who.thread_id or "", tool or "", *told)
 
 
 def check(amounts: Mapping[Quantity, int]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..core.keys import digest as key_of
 from .budget import Reservation
 from .policy import Quantity
 from .scopes import Spender
+
+__all__ = ["Metered", "held_for", "key_of"]
 
 
 @dataclass(slots=True)
@@ -39,12 +41,3 @@ def held_for(call: Metered) -> dict[Quantity, int]:
         for quantity, amount in extension.held.items():
             held[quantity] = held.get(quantity, 0) + amount
     return held
-
-
-def key_of(*parts: str) -> bytes:
-    """An idempotency key: SHA-256 over the parts, each with its length."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        sha.update(len(data).to_bytes(8, "big") + data)
-    return sha.digest()

@@ -24,6 +24,7 @@ class Asked:
     """A reservation that somebody wants: all of its lines, or none."""
 
     key: bytes
+    fingerprint: bytes
     owner: UUID
     worker: int | None
     lease: timedelta
@@ -67,7 +68,17 @@ class Refusal:
 
 
 Answer: TypeAlias = (
-    Literal["granted", "held", "settled", "released", "expired", "missing", "raced", "crowded"]
+    Literal[
+        "granted",
+        "held",
+        "settled",
+        "released",
+        "expired",
+        "missing",
+        "raced",
+        "crowded",
+        "conflict",
+    ]
     | list[Refusal]
 )
 
@@ -90,12 +101,13 @@ wanted AS MATERIALIZED (
     + PERIOD
     + """
   FROM clock, unnest(
-    %(key)s::bytea[], %(owner)s::uuid[], %(worker)s::int[], %(lease)s::float8[],
+    %(key)s::bytea[], %(fingerprint)s::bytea[], %(owner)s::uuid[], %(worker)s::int[],
+    %(lease)s::float8[],
     %(tenant)s::text[], %(scope)s::text[], %(per)s::text[], %(zone)s::text[],
     %(quantity)s::text[], %(ceiling)s::bigint[], %(amount)s::bigint[],
     %(thread_id)s::text[], %(node)s::text[], %(message_id)s::text[], %(requested)s::text[]
   ) WITH ORDINALITY AS a (
-    key, owner, worker, lease, tenant, scope, per, zone, quantity, ceiling, amount,
+    key, fingerprint, owner, worker, lease, tenant, scope, per, zone, quantity, ceiling, amount,
     thread_id, node, message_id, requested, n)
 ),
 """
@@ -105,7 +117,8 @@ wanted AS MATERIALIZED (
 # is granted. Who would fit alone, but not beside them, is told to ask again by itself.
 RESERVE = """
 known AS MATERIALIZED (
-  SELECT r.key, r.state, r.owner FROM (SELECT DISTINCT key FROM wanted) w CROSS JOIN LATERAL (
+  SELECT r.key, r.fingerprint, r.state, r.owner
+  FROM (SELECT DISTINCT key FROM wanted) w CROSS JOIN LATERAL (
     SELECT * FROM lg_production.reservations o WHERE o.key = w.key LIMIT 1) r
 ),
 seen AS MATERIALIZED (
@@ -128,8 +141,8 @@ locked AS MATERIALIZED (
     WHERE o.id = s.id FOR UPDATE) b
 ),
 judged AS MATERIALIZED (
-  SELECT s.key, s.owner, s.worker, s.lease, s.tenant, s.thread_id, s.node, s.message_id,
-    s.requested, s.scope, s.period, s.quantity, s.ceiling, s.amount, s.n, s.id,
+  SELECT s.key, s.fingerprint, s.owner, s.worker, s.lease, s.tenant, s.thread_id, s.node,
+    s.message_id, s.requested, s.scope, s.period, s.quantity, s.ceiling, s.amount, s.n, s.id,
     coalesce(l.used, s.used) AS used, coalesce(l.reserved, s.reserved) AS reserved,
     CASE WHEN l.id IS NULL THEN s.ends ELSE coalesce(l.override, s.ceiling) + l.extra END AS ends,
     p.owner IS NOT NULL AS possible,
@@ -143,9 +156,9 @@ granted AS MATERIALIZED (
 ),
 inserted AS (
   INSERT INTO lg_production.reservations (
-    key, tenant, state, owner, worker, lease_until, budgets, quantities, amounts,
+    key, fingerprint, tenant, state, owner, worker, lease_until, budgets, quantities, amounts,
     thread_id, node, message_id, requested)
-  SELECT j.key, min(j.tenant), 'reserved', j.owner, min(j.worker),
+  SELECT j.key, (array_agg(j.fingerprint))[1], min(j.tenant), 'reserved', j.owner, min(j.worker),
     clock_timestamp() + min(j.lease) * interval '1 second',
     array_agg(j.id ORDER BY j.n), array_agg(j.quantity ORDER BY j.n),
     array_agg(j.amount ORDER BY j.n), min(j.thread_id), min(j.node), min(j.message_id),
@@ -165,8 +178,9 @@ taken AS (
   ) s
   WHERE b.id = s.id
 )
-SELECT j.n, k.state, k.owner = j.owner, i.owner IS NOT NULL, g.owner IS NOT NULL, j.id IS NULL,
-  j.scope, j.period, j.quantity, j.ends, j.used, j.reserved, j.amount
+SELECT j.n, k.state, k.owner = j.owner, k.fingerprint = j.fingerprint, i.owner IS NOT NULL,
+  g.owner IS NOT NULL, j.id IS NULL, j.scope, j.period, j.quantity, j.ends, j.used, j.reserved,
+  j.amount
 FROM judged j
 LEFT JOIN known k ON k.key = j.key
 LEFT JOIN granted g ON g.owner = j.owner
@@ -198,6 +212,7 @@ def _columns(asked: Asked) -> dict[str, list[Any]]:
     }
     same: dict[str, Any] = {
         "key": asked.key,
+        "fingerprint": asked.fingerprint,
         "owner": asked.owner,
         "worker": asked.worker,
         "lease": asked.lease.total_seconds(),
@@ -211,16 +226,18 @@ def _columns(asked: Asked) -> dict[str, list[Any]]:
 
 
 def _answer(rows: Sequence[Row]) -> Answer:
-    state, ours, inserted, granted, *_ = rows[0]
+    state, ours, same, inserted, granted, *_ = rows[0]
+    if state is not None and not same:
+        return "conflict"
     if state is not None:
         return ("granted" if ours else "held") if state == "reserved" else state
     if inserted:
         return "granted"
-    if any(missing for _, _, _, _, missing, *_ in rows):
+    if any(missing for _, _, _, _, _, missing, *_ in rows):
         return "missing"
     if granted:
         return "raced"
-    asked = [Refusal(*row[5:]) for row in rows]
+    asked = [Refusal(*row[6:]) for row in rows]
     return [one for one in asked if not one.has_room] or "crowded"
 
 
@@ -263,7 +280,7 @@ SELECT l.scope, l.period, l.quantity, l.ends, l.used, l.reserved, l.amount FROM 
 
 def standing(wanted: Sequence[Line]) -> Statement[list[Refusal]]:
     """How these budgets stand, and what would be asked of them. Holds nothing."""
-    columns = _columns(Asked(b"", UUID(int=0), None, timedelta(0), wanted))
+    columns = _columns(Asked(b"", b"", UUID(int=0), None, timedelta(0), wanted))
 
     def read(rows: Sequence[Row]) -> list[Refusal]:
         return [Refusal(*row) for row in rows]

@@ -29,7 +29,10 @@ class Limit(BaseModel):
 
     `scope` is `task`, `thread`, `user` or `tenant`; `per` is a calendar period in `time_zone`
     by the database's clock. `usd` is another way to write `micro_usd`. With `tool`, only that
-    tool's calls count. Fields that are None are not limited.
+    tool's calls count. Fields that are None are not limited. Tokens, money and model calls are
+    counted by `Budgeted`, `BudgetCallback` and `BudgetGuard`, steps by `BudgetGuard`, tool calls
+    by `Limits`: a quantity that nothing counts is not limited. The hour that a clock repeats in
+    autumn is one period.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +40,7 @@ class Limit(BaseModel):
     scope: Scope
     per: Period | None = None
     time_zone: str = "UTC"
-    tool: str | None = None
+    tool: Annotated[str, Field(min_length=1)] | None = None
     input_tokens: Amount | None = None
     output_tokens: Amount | None = None
     total_tokens: Amount | None = None
@@ -61,7 +64,7 @@ class Limit(BaseModel):
     @classmethod
     def _known_zone(cls, name: str) -> str:
         try:
-            ZoneInfo(name)
+            ZoneInfo("" if name in ("localtime", "Factory") else name)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{name!r} is no time zone; write one like 'Europe/Lisbon'") from None
         return name
@@ -125,8 +128,8 @@ class BudgetPolicy(BaseModel):
     def _fits(self) -> Self:
         if (self.on_exhausted == "route") != (self.route_to is not None):
             raise ValueError("on_exhausted='route' and route_to='<node>' go together")
-        if self.lease <= timedelta(0):
-            raise ValueError("lease must be positive")
+        if self.lease <= timedelta(0) or self.wait < timedelta(0):
+            raise ValueError("lease must be positive, and wait not negative")
         return self
 
     @property

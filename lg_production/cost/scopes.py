@@ -8,6 +8,9 @@ from typing import Any
 
 from .policy import BudgetPolicy, Limit, Period, Quantity, Scope
 
+LONGEST_ID = 500
+"""Bytes: an id stands in an index."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spender:
@@ -51,22 +54,33 @@ def spender(
     told = {**(metadata or {}), **configurable}
     known = getattr(told.get("langgraph_auth_user"), "identity", None)
     thread = told.get("thread_id")
-    found: dict[Scope, Any] = {
-        "task": told.get("task_id") or thread,
-        "thread": thread,
-        "user": told.get("user_id") or known or user,
-        "tenant": told.get("tenant_id") or tenant,
+    found: dict[Scope, str | None] = {
+        "task": first(told.get("task_id"), thread),
+        "thread": first(thread),
+        "user": first(told.get("user_id"), known, user),
+        "tenant": first(told.get("tenant_id"), tenant),
     }
     for scope in sorted(policy.scopes):
-        if found[scope] is None or found[scope] == "":
+        if found[scope] is None:
             raise ValueError(
                 f"A budget is limited by {scope}, but the run has no {scope}_id: pass "
                 f"config={{'configurable': {{'{scope}_id': …}}}} to the graph, or, to a model "
                 f"called outside of any, config={{'metadata': {{'{scope}_id': …}}}}."
             )
-    ids = {scope: str(value) for scope, value in found.items() if value}
+    ids = {scope: value for scope, value in found.items() if value is not None}
     node = told.get("langgraph_node")
-    return Spender(ids["tenant"], ids, str(thread) if thread else None, str(node) if node else None)
+    return Spender(ids.get("tenant", tenant), ids, ids.get("thread"), str(node) if node else None)
+
+
+def first(*values: Any) -> str | None:
+    """The first of these ids that is one, as text. Raises `ValueError` for what no row can hold."""
+    for value in values:
+        text = "" if value is None else str(value)
+        if text:
+            if "\0" in text or len(text.encode("utf-8", "replace")) > LONGEST_ID:
+                raise ValueError(f"an id has no NUL and at most {LONGEST_ID} bytes: {text[:40]!r}…")
+            return text.encode("utf-8", "replace").decode()
+    return None
 
 
 def lines(
@@ -93,8 +107,11 @@ def lines(
 
 
 def name_of(limit: Limit, who: Spender) -> str:
-    """The name of a scope in the ledger: `user:ada`, `task:7/tool:search`."""
-    scope = f"{limit.scope}:{who.ids[limit.scope]}"
+    """The name of a scope in the ledger: `user:ada`, `task:7/tool:search`.
+
+    A slash in an id is written %2F, so that no id is taken for the scope of a tool.
+    """
+    scope = f"{limit.scope}:{who.ids[limit.scope].replace('%', '%25').replace('/', '%2F')}"
     return f"{scope}/tool:{limit.tool}" if limit.tool else scope
 
 
@@ -102,7 +119,7 @@ def merged(rows: Sequence[Line]) -> list[Line]:
     """One line for each budget; where two limits name the same, the lower one holds."""
     found: dict[tuple[str, Period | None, str, str], Line] = {}
     for line in rows:
-        place = (line.scope, line.per, line.time_zone, line.quantity)
+        place = (line.scope, line.per, line.time_zone if line.per else "", line.quantity)
         if place not in found or line.ceiling < found[place].ceiling:
             found[place] = line
     return list(found.values())

@@ -1,9 +1,10 @@
 """The end of a reservation: what it took is used, and the rest is free again.
 
     reserved -> settled    it took so much
-             -> released   it took nothing
+             -> released   it took nothing, says who reserved it
              -> expired    its owner died, or its lease ended: all that was held counts as used
     expired  -> settled    the owner lived after all, and told the truth
+    released -> settled    another worker had the same reservation, and called
 
 Reservations are locked before budgets, both in the order of their keys, so that no two
 statements wait for each other. Rows are found by LATERAL, and what drives an UPDATE has a LIMIT:
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
 from ..core.steps import Row, Statement
 from .policy import Quantity
@@ -26,10 +28,14 @@ State: TypeAlias = Literal["settled", "released"]
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a call took. A limited quantity that is not measured counts as all that was held."""
+    """What a call took. A limited quantity that is not measured counts as all that was held.
+
+    A release needs the `owner` that reserved: another who holds the same key may have called.
+    """
 
     key: bytes
     state: State = "settled"
+    owner: UUID | None = None
     amounts: Mapping[Quantity, int] | None = None
     served: str | None = None
     spent: str | None = None
@@ -54,9 +60,9 @@ TOLD = """
 WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
 told AS MATERIALIZED (
   SELECT a.* FROM relaxed, unnest(
-    %(key)s::bytea[], %(state)s::text[], %(quantity)s::text[], %(amount)s::bigint[],
-    %(served)s::text[], %(spent)s::text[], %(price_version)s::text[]
-  ) WITH ORDINALITY AS a (key, state, quantity, amount, served, spent, price_version, n)
+    %(key)s::bytea[], %(state)s::text[], %(owner)s::uuid[], %(quantity)s::text[],
+    %(amount)s::bigint[], %(served)s::text[], %(spent)s::text[], %(price_version)s::text[]
+  ) WITH ORDINALITY AS a (key, state, owner, quantity, amount, served, spent, price_version, n)
 ),
 mine AS MATERIALIZED (
   SELECT r.key, r.state AS was, t.state AS becomes, t.served, t.spent, t.price_version, t.n,
@@ -64,7 +70,10 @@ mine AS MATERIALIZED (
   FROM (SELECT DISTINCT ON (key) * FROM told ORDER BY key, n) t
   CROSS JOIN LATERAL (
     SELECT * FROM lg_production.reservations o
-    WHERE o.key = t.key AND o.state IN ('reserved', 'expired') FOR UPDATE) r
+    WHERE o.key = t.key AND CASE t.state
+      WHEN 'released' THEN o.state IN ('reserved', 'expired') AND o.owner = t.owner
+      ELSE o.state <> 'settled' END
+    FOR UPDATE) r
   LIMIT cardinality(%(key)s::bytea[])
 ),
 """
@@ -109,7 +118,7 @@ changed AS (
     alerted = greatest(b.alerted, coalesce((
       SELECT max(t) FROM unnest(b.thresholds) t
       WHERE b.used + l.more > 0
-        AND (b.used + l.more) * 100 >= t::bigint * lg_production.budget_limit(b)), 0))
+        AND (b.used + l.more)::numeric * 100 >= t::numeric * lg_production.budget_limit(b)), 0))
   FROM locked l WHERE b.id = l.id
   RETURNING b.id, b.tenant, b.scope, b.period, b.quantity, b.used,
     lg_production.budget_limit(b) AS ends, l.alerted AS before, b.alerted AS after, b.thresholds
@@ -152,14 +161,15 @@ FROM (VALUES (1)) one (n) LEFT JOIN crossed x ON true LEFT JOIN changed c ON c.i
 def settle(spent: Sequence[Spent]) -> Statement[tuple[bool, list[Crossed]]]:
     """Close reservations: whether the first was open, and what thresholds were crossed."""
     columns: dict[str, list[Any]] = {
-        "key": [], "state": [], "quantity": [], "amount": [], "served": [], "spent": [],
-        "price_version": [],
+        "key": [], "state": [], "owner": [], "quantity": [], "amount": [], "served": [],
+        "spent": [], "price_version": [],
     }  # fmt: skip
     for one in spent:
         measured: list[tuple[str, int | None]] = [*(one.amounts or {}).items()] or [("", None)]
         for quantity, amount in measured:
             values = (
-                one.key, one.state, quantity, amount, one.served, one.spent, one.price_version,
+                one.key, one.state, one.owner, quantity, amount, one.served, one.spent,
+                one.price_version,
             )  # fmt: skip
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)

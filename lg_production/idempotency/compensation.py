@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from ..core.keys import digest
 from ..core.steps import Call, Row, Statement, Steps, adrive, drive
 from ..errors import EffectFailed, OutcomeUnknown
 from .codec import Codec
 from .current import CurrentEffect
-from .key import digest, native_key
+from .key import native_key
 from .ledger import Wanted
 from .operation import Operation, Ran
 from .policy import EffectPolicy

@@ -11,18 +11,9 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from ..core.identity import ToolCallIdentity
+from ..core.keys import digest
 from ..errors import NotDurable
 from .policy import Arguments, EffectPolicy
-
-
-def digest(*parts: str) -> bytes:
-    """SHA-256 over length-prefixed parts, so that no two lists of parts collide."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        sha.update(len(data).to_bytes(8, "big"))
-        sha.update(data)
-    return sha.digest()
 
 
 def canonical(value: Any) -> str:

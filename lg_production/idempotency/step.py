@@ -16,11 +16,12 @@ from langgraph.runtime import Runtime
 
 from ..core.database import Database
 from ..core.identity import Task, task_of
+from ..core.keys import digest
 from ..core.steps import Call, Steps, adrive, drive
 from ..errors import EffectFailed
 from .codec import Codec, Encoded
 from .current import CurrentEffect, entered
-from .key import digest, fingerprint, native_key
+from .key import fingerprint, native_key
 from .ledger import Wanted
 from .operation import Operation, Ran
 from .policy import EffectPolicy

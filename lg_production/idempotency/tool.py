@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from ..core.database import Database
 from ..core.events import Observer
 from ..core.identity import ToolCallIdentity, identify
+from ..core.keys import digest
 from ..core.steps import Call, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import EffectFailed, IdempotencyConflict, OutcomeUnknown
@@ -28,7 +29,7 @@ from .acquire import acquire
 from .attempt import Lost, attempt
 from .codec import Codec, Encoded, Restamp, placeholder
 from .current import CurrentEffect, Watched
-from .key import call_key, canonical, digest, fingerprint, native_key
+from .key import call_key, canonical, fingerprint, native_key
 from .leases import Leases
 from .ledger import Effect, Wanted
 from .operation import Ahead, Bounds, Operation, Ran, ahead_of

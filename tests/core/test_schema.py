@@ -67,7 +67,7 @@ def test_a_claim_finds_its_rows_by_key_whatever_the_planner_knows(database):
 def test_a_reservation_finds_its_rows_by_key_whatever_the_planner_knows(database):
     """The same for the budgets of a call and the reservations of a batch."""
     line = Line("t", "task:x", None, "UTC", "steps", 5, (50,), 1)
-    asked = Asked(b"k" * 32, uuid4(), None, timedelta(1), [line])
+    asked = Asked(b"k" * 32, b"f", uuid4(), None, timedelta(1), [line])
     plans = [plan(database, s) for s in (reserve(asked), settle([Spent(b"k" * 32, "settled", {})]))]
 
     assert [] == [p for p in plans if "Seq Scan on budgets" in p or "Seq Scan on reserv" in p]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,7 +17,7 @@ from lg_production.core.events import Event
 from lg_production.core.steps import Statement
 from lg_production.cost.budget import Budget, Exhausted, StepsExhausted
 from lg_production.cost.policy import BudgetPolicy, Limit
-from lg_production.errors import BudgetExceeded, StepLimitExceeded
+from lg_production.errors import BudgetExceeded, IdempotencyConflict, StepLimitExceeded
 
 AT_ONCE = timedelta(0)
 
@@ -254,7 +255,7 @@ def test_a_call_waits_for_those_under_way_where_they_may_leave_room(database: Da
     [
         ("total_tokens", -1), ("total_tokens", 10**16), ("total_tokens", 1.5), ("scope", "team"),
         ("usd", "5 EUR"), ("usd", 0.1), ("usd", "0.0000001"), ("usd", "-1"), ("per", "minute"),
-        ("time_zone", "Mars/Olympus"), ("tool", "book"), ("colour", "red"),
+        ("time_zone", "Mars/Olympus"), ("time_zone", "localtime"), ("tool", "book"), ("colour", "red"),
     ],
 )  # fmt: skip
 def test_a_limit_that_cannot_be_meant_is_refused(field: str, value: Any) -> None:
@@ -310,3 +311,159 @@ def test_who_is_not_named_is_the_default_user(database: Database) -> None:
     alone = Budget(database, policy, user="me").who(run(user_id=""))
 
     assert "me" == alone.ids["user"]
+
+
+def test_a_release_is_not_anothers_to_make(database: Database) -> None:
+    """Two workers hold one key: who did not call must not erase what the other spent."""
+    ours, theirs = (budget(database, Limit(scope="thread", total_tokens=1000)) for _ in range(2))
+    who = ours.who(run())
+    first = ours.reserve(b"k", who, {"total_tokens": 500})
+    second = theirs.reserve(b"k", who, {"total_tokens": 500})
+
+    not_his = theirs.release(second)
+    his = ours.release(first)
+    spent = theirs.settle(second, {"total_tokens": 480})
+
+    assert (False, True, True) == (not_his, his, spent)
+    assert {("thread:t", "total_tokens"): (480, 0)} == books(database)
+
+
+def test_a_key_that_was_released_is_as_new(database: Database) -> None:
+    """That call was certainly not made: the one that comes now is counted, and once."""
+    ours = budget(database, Limit(scope="thread", total_tokens=1000))
+    who = ours.who(run())
+    ours.release(ours.reserve(b"k", who, {"total_tokens": 500}))
+
+    again = ours.reserve(b"k", who, {"total_tokens": 500})
+    ours.settle(again, {"total_tokens": 400})
+    replayed = ours.reserve(b"k", who, {"total_tokens": 500})
+
+    assert (False, True) == (again.replayed, replayed.replayed)
+    assert {("thread:t", "total_tokens"): (400, 0)} == books(database)
+
+
+def test_a_key_is_its_tenants(database: Database) -> None:
+    """Two tenants with equal order ids pay for themselves."""
+    policy = BudgetPolicy(limits=(Limit(scope="tenant", total_tokens=100),), wait=AT_ONCE)
+    for name in ("a", "b"):
+        tenant = Budget(database, policy, tenant=name)
+        held = tenant.reserve(b"order-1", tenant.who(run()), {"total_tokens": 60})
+        tenant.settle(held)
+
+    assert {("tenant:a", "total_tokens"): (60, 0), ("tenant:b", "total_tokens"): (60, 0)} == books(
+        database
+    )
+
+
+@pytest.mark.parametrize(
+    ("thread", "amounts"), [("t", {"total_tokens": 900}), ("other", {"total_tokens": 1})]
+)
+def test_a_key_that_names_another_call_is_a_conflict(
+    database: Database, thread: str, amounts: Any
+) -> None:
+    """It would be a call that nothing is held for."""
+    ours = budget(database, Limit(scope="thread", total_tokens=1000))
+    ours.reserve(b"k", ours.who(run()), {"total_tokens": 1})
+
+    with pytest.raises(IdempotencyConflict):
+        ours.reserve(b"k", ours.who(run(thread_id=thread)), amounts)
+
+
+def test_who_is_cancelled_while_reserving_holds_nothing(database: Database) -> None:
+    """No call was made, and so nothing may be counted."""
+    ours = budget(database, Limit(scope="thread", total_tokens=1000))
+    who = ours.who(run())
+
+    async def is_cancelled(delay: float) -> bool:
+        task = asyncio.ensure_future(ours.areserve(uuid4().bytes, who, {"total_tokens": 10}))
+        await asyncio.sleep(delay)
+        task.cancel()
+        return isinstance((await asyncio.gather(task, return_exceptions=True))[0], BaseException)
+
+    async def main() -> list[bool]:
+        await ours.areserve(b"warm", who, {"total_tokens": 1})
+        return [await is_cancelled(number * 0.0001) for number in range(40)]
+
+    cancelled = asyncio.run(main())
+
+    assert True in cancelled
+    assert {("thread:t", "total_tokens"): (0, 1 + 10 * cancelled.count(False))} == books(database)
+
+
+def test_one_budget_that_is_named_twice_is_one(database: Database) -> None:
+    """A time zone says nothing about a budget that never ends: the lower limit holds."""
+    ours = budget(
+        database, Limit(scope="thread", total_tokens=1000),
+        Limit(scope="thread", time_zone="Europe/Lisbon", total_tokens=700),
+    )  # fmt: skip
+    ours.reserve(b"1", ours.who(run()), {"total_tokens": 100})
+
+    with pytest.raises(Exhausted):
+        ours.reserve(b"2", ours.who(run()), {"total_tokens": 601})
+
+    assert {("thread:t", "total_tokens"): (0, 100)} == books(database)
+
+
+def test_a_threshold_is_kept_for_whoever_can_tell(database: Database) -> None:
+    """Who has no observers does not use the telling up."""
+    seen: list[Event] = []
+    limit = Limit(scope="thread", total_tokens=10)
+    silent, telling = budget(database, limit), budget(database, limit, observers=[seen.append])
+    who = silent.who(run())
+    silent.settle(silent.reserve(b"1", who, {"total_tokens": 10}))
+    silent.sweep()
+    ago = "UPDATE lg_production.budget_alerts SET crossed_at = now() - interval '2 minutes'"
+    database.execute(Statement(ago, {}, lambda _: None))
+
+    telling.settle(telling.reserve(b"2", who, {"total_tokens": 0}))
+
+    assert [50, 80, 100] == sorted(e.attributes["threshold"] for e in seen)
+
+
+def test_a_lease_that_ends_is_noticed_by_who_goes_on(database: Database) -> None:
+    """Nobody needs to be refused for it."""
+    ours, other = (budget(database, Limit(scope="thread", total_tokens=100)) for _ in range(2))
+    who = ours.who(run())
+    ours.reserve(b"1", who, {"total_tokens": 60})
+    kill(database)
+
+    other.settle(other.reserve(b"2", who, {"total_tokens": 10}))
+
+    assert {("thread:t", "total_tokens"): (70, 0)} == books(database)
+
+
+def test_a_budget_beyond_measure_breaks_nobodys_sweep(database: Database) -> None:
+    """Sums of the largest amounts stay inside of what PostgreSQL counts with."""
+    ours = budget(database, Limit(scope="thread", total_tokens=10**15), thresholds=(1000,))
+    ours.settle(ours.reserve(b"1", ours.who(run()), {"total_tokens": 10**15}))
+    big = "UPDATE lg_production.budgets SET extra = 90000000000000000"
+    database.execute(Statement(big, {}, lambda _: None))
+    ours.reserve(b"2", ours.who(run()), {"total_tokens": 10**15})
+    kill(database)
+
+    assert 1 == ours.sweep()
+
+
+@pytest.mark.parametrize(
+    ("given", "scope", "name"),
+    [
+        ({"user_id": 0}, "user", "user:0"), ({"thread_id": 0}, "task", "task:0"),
+        ({"task_id": 0}, "task", "task:0"), ({"thread_id": "9/tool:x"}, "thread", "thread:9%2Ftool:x"),
+    ],
+)  # fmt: skip
+def test_every_id_names_a_scope_of_its_own(
+    database: Database, given: Any, scope: Any, name: str
+) -> None:
+    """0 is an id, and no id is taken for the scope of a tool."""
+    ours = budget(database, Limit(scope=scope, steps=5))
+
+    ours.reserve(b"1", ours.who(run(**given)), {"steps": 1})
+
+    assert {(name, "steps"): (0, 1)} == books(database)
+
+
+@pytest.mark.parametrize("given", ["a\0b", "x" * 501])
+def test_an_id_that_no_row_can_hold_is_refused(database: Database, given: str) -> None:
+    """With what is wrong with it, and not by the database."""
+    with pytest.raises(ValueError, match="an id has"):
+        budget(database, Limit(scope="thread", steps=5)).who(run(thread_id=given))

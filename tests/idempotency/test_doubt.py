@@ -21,10 +21,11 @@ from lg_production import (
     InjectedConnection,
     RetryPolicy,
 )
+from lg_production.core.keys import digest
 from lg_production.errors import IdempotencyConflict, NotDurable
 from lg_production.idempotency.decisions import record_edit
 from lg_production.idempotency.failures import judge
-from lg_production.idempotency.key import canonical, digest
+from lg_production.idempotency.key import canonical
 from tests.graphs_for_tests import ASK, agent, call, says, thread
 from tests.idempotency.test_tool import answers, compiled, states
 

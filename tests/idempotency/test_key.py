@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from lg_production import EffectPolicy
 from lg_production.core.identity import Task, ToolCallIdentity
+from lg_production.core.keys import digest
 from lg_production.errors import NotDurable
-from lg_production.idempotency.key import call_key, canonical, digest, fingerprint, native_key
+from lg_production.idempotency.key import call_key, canonical, fingerprint, native_key
 
 TASK = Task("thread", "task", "checkpoint", "tools:task", None, 1, None)
 CALL = ToolCallIdentity(TASK, "message", "call", 1)

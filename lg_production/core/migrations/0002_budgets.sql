@@ -30,8 +30,9 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce((b).override, (b).ceiling) + (b).ex
 CREATE TABLE lg_production.reservations (
   key           bytea PRIMARY KEY,         -- the idempotency key: one call is counted once
   tenant        text NOT NULL,
+  fingerprint   bytea NOT NULL,            -- sha256 of what was asked for
   state         text NOT NULL CHECK (state IN ('reserved', 'settled', 'released', 'expired')),
-  owner         uuid NOT NULL,
+  owner         uuid NOT NULL,             -- fences a release
   worker        int,                       -- advisory lock of the owner's process; null: lease only
   lease_until   timestamptz,               -- null once it is closed
   budgets       bigint[] NOT NULL,
