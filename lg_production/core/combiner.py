@@ -66,7 +66,7 @@ class Combiner:
         run: Callable[[Statement[Any]], Sequence[Row]],
         spawn: Callable[[Callable[[], None]], object],
         *,
-        lanes: int = 2,
+        lanes: int = 1,
     ) -> None:
         self._run, self._spawn, self._lanes = run, spawn, lanes
         self._lines: dict[str, Line] = {}
