@@ -11,12 +11,13 @@ from uuid import uuid4
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
-from .core.events import log_events
 from .core.steps import drive
 from .cost import decisions
 from .cost.budget import sweep_steps
+from .cost.circuits import circuits as all_circuits
 from .cost.decisions import Account, SpentCall
 from .cost.policy import MOST, QUANTITIES
 from .effects_cli import database_of
@@ -26,7 +27,10 @@ console = Console()
 Amount = Annotated[int, typer.Argument(min=0, max=MOST, help="Tokens, calls, steps, micro-USD.")]
 Scope = Annotated[str, typer.Argument(help="As listed: thread:42, user:ada, task:7/tool:search.")]
 Which = Annotated[str, typer.Argument(help=f"One of {', '.join(QUANTITIES)}.")]
-Period = Annotated[str, typer.Option(help="As listed, for a budget that has several.")]
+Period = Annotated[
+    str | None,
+    typer.Option(help="As listed, for a budget that has several; 'ever' for the lasting one."),
+]
 Tenant = Annotated[str | None, typer.Option(help="Only this tenant.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 By = Annotated[str, typer.Option(help="Who decides.")]
@@ -43,7 +47,7 @@ def list_(
 ) -> None:
     """List budgets, newest first, after counting what dead workers held as used."""
     database = database_of(context)
-    drive(sweep_steps(), database, [log_events])
+    drive(sweep_steps(), database)
     found = database.execute(decisions.accounts(scope, tenant, limit))
     if as_json:
         for account in found:
@@ -55,7 +59,7 @@ def list_(
     for account in found:
         place = account.place
         table.add_row(
-            place.scope, place.period, place.quantity, f"{account.used:,}",
+            escape(place.scope), place.period, place.quantity, f"{account.used:,}",
             f"{account.reserved:,}", f"{account.limit:,}", _percent(account),
         )  # fmt: skip
     console.print(table if found else "No budgets.")
@@ -86,7 +90,8 @@ def show(
     for account in found:
         place = account.place
         console.print(
-            f"[bold]{place.scope}[/] {place.period} {place.quantity}: {account.used:,} used, "
+            f"[bold]{escape(place.scope)}[/] {place.period} {place.quantity}: "
+            f"{account.used:,} used, "
             f"{account.reserved:,} held, of {account.limit:,} ({_percent(account)})",
             highlight=False,
         )
@@ -96,18 +101,23 @@ def show(
     for call in calls:
         models = " > ".join(dict.fromkeys(name for name in (call.requested, call.served) if name))
         table.add_row(
-            f"{call.at:%m-%d %H:%M:%S}", call.state, call.node or "", models, *_spent(call)
+            f"{call.at:%m-%d %H:%M:%S}",
+            call.state,
+            escape(call.node or ""),
+            escape(models),
+            *_spent(call),
         )
     console.print(table if calls else "No calls.")
     for one in history:
-        console.print(f"{one.at:%Y-%m-%d %H:%M:%S} {one.action} {one.amount:,} by {one.by}: "
-                      f"{one.reason}", highlight=False)  # fmt: skip
+        who, why = escape(one.by), escape(one.reason)
+        when = f"{one.at:%Y-%m-%d %H:%M:%S}"
+        console.print(f"{when} {one.action} {one.amount:,} by {who}: {why}", highlight=False)
 
 
 @budgets.command("set")
 def set_(
     context: typer.Context, scope: Scope, quantity: Which, amount: Amount, reason: Reason,
-    period: Period = "", tenant: Tenant = None, by: By = "",
+    period: Period = None, tenant: Tenant = None, by: By = "",
 ) -> None:  # fmt: skip
     """Set the limit of a budget, whatever the policy in the code says."""
     _decide(context, "set", scope, quantity, amount, reason, period, tenant, by)
@@ -116,7 +126,7 @@ def set_(
 @budgets.command()
 def extend(
     context: typer.Context, scope: Scope, quantity: Which, amount: Amount, reason: Reason,
-    period: Period = "", tenant: Tenant = None, by: By = "",
+    period: Period = None, tenant: Tenant = None, by: By = "",
 ) -> None:  # fmt: skip
     """Add to the limit of a budget."""
     _decide(context, "extend", scope, quantity, amount, reason, period, tenant, by)
@@ -125,7 +135,7 @@ def extend(
 @budgets.command()
 def prune(
     context: typer.Context,
-    older_than_days: Annotated[float, typer.Option(min=0, help="Age of the call.")],
+    older_than_days: Annotated[float, typer.Option(min=0, max=100_000, help="Age of the call.")],
 ) -> None:
     """Forget closed calls and past periods. Never what is held, nor what still counts."""
     database, calls, periods = database_of(context), 0, 0
@@ -138,7 +148,7 @@ def prune(
 
 def _decide(
     context: typer.Context, action: Literal["set", "extend"], scope: str, quantity: str,
-    amount: int, reason: str, period: str, tenant: str | None, by: str,
+    amount: int, reason: str, period: str | None, tenant: str | None, by: str,
 ) -> None:  # fmt: skip
     if quantity not in QUANTITIES:
         raise typer.BadParameter(f"{quantity!r} is not one of {', '.join(QUANTITIES)}")
@@ -149,10 +159,10 @@ def _decide(
         account.place
         for account in database.execute(decisions.accounts(scope, tenant, 10_000))
         if account.place.scope == scope and account.place.quantity == quantity
-        and period in ("", account.place.period)
+        and period in (None, account.place.period or "ever")
     ]  # fmt: skip
     if len(found) != 1:
-        told = "; ".join(f"{place.tenant} {place.period or 'for ever'}" for place in found)
+        told = "; ".join(f"{place.tenant} {place.period or 'ever'}" for place in found)
         raise typer.BadParameter(
             f"{len(found)} budgets match ({told}): name --period and --tenant"
             if found else f"no budget of {scope!r} for {quantity}; it is made by its first call"
@@ -162,7 +172,9 @@ def _decide(
         reason=reason,
     ))  # fmt: skip
     assert changed is not None  # noqa: S101 - it was there a moment ago
-    console.print(f"{scope} {quantity}: the limit is {changed[0]:,} now.", highlight=False)
+    if not changed[1]:
+        raise typer.BadParameter(f"the limit is {changed[0]:,}; it can be {MOST:,} at most")
+    console.print(f"{escape(scope)} {quantity}: the limit is {changed[0]:,} now.", highlight=False)
 
 
 def _spent(call: SpentCall) -> tuple[str, str, str]:
@@ -181,3 +193,20 @@ def _percent(account: Account) -> str:
 def _plain(account: Account) -> dict[str, object]:
     rest = {name: value for name, value in asdict(account).items() if name != "place"}
     return {**asdict(account.place), **rest}
+
+
+def circuits(context: typer.Context, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List the circuits of tools and models; those that are not closed first."""
+    found = database_of(context).execute(all_circuits(tenant))
+    if as_json:
+        for one in found:
+            typer.echo(json.dumps(asdict(one), default=str))
+        return
+    table = Table(Column("of", overflow="fold", ratio=1), "state", "tenant", box=None)
+    for heading in ("calls", "failed", "again in"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in found:
+        wait = "" if one.retry_after is None else f"{one.retry_after:.0f} s"
+        row = (escape(one.dependency), one.state, escape(one.tenant))
+        table.add_row(*row, f"{one.calls:,}", f"{one.failures:,}", wait)
+    console.print(table if found else "No circuits.")

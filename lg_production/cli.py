@@ -20,7 +20,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from .budgets_cli import budgets
+from .budgets_cli import budgets, circuits
 from .clone_cli import COMMANDS, register
 from .core import schema
 from .core.database import Database
@@ -40,6 +40,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 app.add_typer(effects, name="effects")
 app.add_typer(budgets, name="budgets")
 app.command()(prices)
+app.command()(circuits)
 app.command()(run)
 register(app)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from lg_production import Database
+from lg_production import BreakerPolicy, Database, ModelBreaker, wrapped_model
 from lg_production.cli import app
 from lg_production.core.steps import Statement
 from lg_production.cost.budget import Budget, Exhausted
 from lg_production.cost.policy import BudgetPolicy, Limit
+
+from .cost.models_for_tests import model
 
 
 class Payer:
@@ -119,3 +122,53 @@ def test_pruning_forgets_a_period_once_it_is_over(payer: Payer) -> None:
 
     assert "0 past periods" in kept.stdout
     assert "1 past periods" in forgotten.stdout
+
+
+def test_any_id_can_be_listed_and_shown(payer: Payer) -> None:
+    """An id that looks like markup is an id."""
+    odd = payer.budget.who({"configurable": {"thread_id": "[red]x[/bold]", "user_id": "ada"}})
+    payer.budget.reserve(b"odd", odd, {"steps": 1})
+
+    listed = payer.types("list", "--scope", "thread:[red]")
+    shown = payer.types("show", "thread:[red]x[%2Fbold]")
+
+    assert "thread:[red]x[" in listed.stdout
+    assert (0, True) == (shown.exit_code, "[red]" in shown.stdout)
+
+
+def test_a_lasting_budget_beside_a_monthly_one_can_be_named(payer: Payer) -> None:
+    """Of several periods one must be named, and for ever has a name."""
+    both = BudgetPolicy(limits=(Limit(scope="user", total_tokens=500),))
+    other = Budget(payer.database, both)
+    other.reserve(b"l", other.who({"configurable": {"user_id": "ada", "thread_id": "t"}}),
+                  {"total_tokens": 1})  # fmt: skip
+    command = ("extend", "user:ada", "total_tokens", "7", "--reason", "x")
+
+    unclear = payer.types(*command)
+    named = payer.types(*command, "--period", "ever")
+
+    assert "2 budgets match" in unclear.output
+    assert "the limit is 507 now" in named.stdout
+
+
+def test_a_limit_has_an_end(payer: Payer) -> None:
+    """An extension over what can be counted changes nothing, and says so."""
+    refused = payer.types("extend", "user:ada", "total_tokens", str(10**15), "--reason", "x")
+
+    assert (2, True) == (refused.exit_code, "at most" in refused.output)
+    with pytest.raises(Exhausted):
+        payer.spends(b"2", 1)
+
+
+def test_circuits_are_listed(database: Database) -> None:
+    """What is left alone, and for how long."""
+    breaker = ModelBreaker(database, BreakerPolicy(minimum_calls=1, lag=timedelta(0)), name="big")
+    with pytest.raises(ConnectionError):
+        wrapped_model(model(fails=[ConnectionError()]), breaker).invoke("x")
+    words = ["--database-url", database.url, "circuits"]
+
+    table = CliRunner().invoke(app, words)
+    listed = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+
+    assert "model:big" in table.stdout
+    assert ("model:big", "open", 1) == (listed["dependency"], listed["state"], listed["failures"])

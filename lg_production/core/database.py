@@ -205,7 +205,9 @@ class Database:
         """Refuse to work on a schema that is older or newer than this code."""
         if self._ready:
             return
-        with self.connection() as connection:
+        asked = Statement("SELECT 1", {}, len, repeatable=True)
+        self._rows(asked)  # a connection that died in the pool is replaced first
+        with self.connection() as connection, translated():
             problem = schema.problem(connection)
         if problem:
             raise SchemaOutdated(problem)

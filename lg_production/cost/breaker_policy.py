@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ..errors import LgProductionError
 
 Outcome: TypeAlias = Literal["success", "failure", "nothing"]
-Sign: TypeAlias = Literal["broken", "slow", "answered", "invalid"]
+Sign: TypeAlias = Literal["broken", "slow", "throttled", "answered", "invalid"]
 
-OVERLOADED = {408, 429}
-"""The 4xx that blame the server: it waited too long, or has too much to do."""
-TIMED_OUT = {408, 504}
+THROTTLED = {408, 429}
+"""The 4xx by which a server says that it has too much to do, or waited too long."""
+TIMED_OUT = {504}
 
 
 class BreakerPolicy(BaseModel):
@@ -33,8 +33,9 @@ class BreakerPolicy(BaseModel):
     longer than `lease`, makes room for another.
 
     Interrupts, cancellations and our own errors (`BudgetExceeded`, `CircuitOpen`, …) never
-    count. Of the rest, 4xx other than 408 and 429 count as answers, validation errors not at
-    all, and everything else as failures: time-outs unless `count_timeouts` is False.
+    count. Of the rest, 4xx count as answers (408 and 429 as nothing, or as failures with
+    `count_throttling`), validation errors not at all, and everything else as failures: time-outs
+    unless `count_timeouts` is False.
     `counts(error)`, if given, decides in their stead which errors are failures. A tool's
     `ToolMessage(status="error")` is a failure only with `count_error_messages`, and else
     counts as nothing.
@@ -57,6 +58,7 @@ class BreakerPolicy(BaseModel):
     lease: timedelta = Field(timedelta(minutes=1), gt=timedelta(0))
     lag: timedelta = Field(timedelta(seconds=1), ge=timedelta(0))
     count_timeouts: bool = True
+    count_throttling: bool = False
     count_error_messages: bool = False
     counts: Callable[[BaseException], bool] | None = None
     fail_open: bool = True
@@ -80,7 +82,11 @@ class BreakerPolicy(BaseModel):
         if self.counts is not None:
             failed = self.counts(error)
         else:
-            failed = sign == "broken" or (sign == "slow" and self.count_timeouts)
+            failed = (
+                sign == "broken"
+                or (sign == "slow" and self.count_timeouts)
+                or (sign == "throttled" and self.count_throttling)
+            )
         if failed:
             return "failure"
         return "success" if sign == "answered" else "nothing"
@@ -102,7 +108,8 @@ def concerns(error: BaseException) -> bool:
 def sign_of(error: BaseException) -> Sign:
     """Read an exception and its causes.
 
-    `answered` is a 4xx but 408 and 429: the dependency works, and refuses what was asked.
+    `answered` is a 4xx: the dependency works, and refuses what was asked. `throttled` are 408
+    and 429: it works, and refuses for now.
     `invalid` is a validation error: the call was most likely never made.
     """
     links = list(_causes(error))
@@ -110,7 +117,9 @@ def sign_of(error: BaseException) -> Sign:
     if status is not None:
         if status in TIMED_OUT:
             return "slow"
-        return "answered" if 400 <= status < 500 and status not in OVERLOADED else "broken"
+        if status in THROTTLED:
+            return "throttled"
+        return "answered" if 400 <= status < 500 else "broken"
     if any(isinstance(link, ValidationError | ToolInvocationError) for link in links):
         return "invalid"
     return "slow" if any(map(_timed_out, links)) else "broken"

@@ -8,16 +8,20 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from ..core.steps import Row, Statement
+from .policy import MOST
 
 DECIDE = """
 WITH place AS (
   SELECT b.id FROM lg_production.budgets b
   WHERE b.tenant = %(tenant)s AND b.scope = %(scope)s AND b.period = %(period)s
     AND b.quantity = %(quantity)s
+  FOR UPDATE
 ),
 decided AS (
   INSERT INTO lg_production.budget_decisions (key, budget, action, amount, decided_by, reason)
-  SELECT %(key)s, p.id, %(action)s, %(amount)s, %(decided_by)s, %(reason)s FROM place p
+  SELECT %(key)s, p.id, %(action)s, %(amount)s, %(decided_by)s, %(reason)s
+  FROM place p JOIN lg_production.budgets b ON b.id = p.id
+  WHERE %(action)s = 'set' OR lg_production.budget_limit(b) + %(amount)s <= %(most)s
   ON CONFLICT DO NOTHING RETURNING budget, action, amount
 ),
 changed AS (
@@ -53,12 +57,13 @@ def decide(
 ) -> Statement[tuple[int, bool] | None]:
     """Set the limit, or add to it: the limit now, and whether this decision was new.
 
-    None if there is no such budget. The same key again changes nothing.
+    None if there is no such budget. The same key again changes nothing, and neither does an
+    extension that would bring the limit over `MOST`.
     """
     params = {
         "tenant": place.tenant, "scope": place.scope, "period": place.period,
         "quantity": place.quantity, "action": action, "amount": amount, "key": key,
-        "decided_by": decided_by, "reason": reason,
+        "decided_by": decided_by, "reason": reason, "most": MOST,
     }  # fmt: skip
     return Statement(DECIDE, params, lambda rows: rows[0] if rows else None, repeatable=True)
 

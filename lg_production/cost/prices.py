@@ -133,6 +133,11 @@ class PriceBook:
 
     declared: Mapping[str, Price] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Read prices that are written as mappings. Raises pydantic's `ValidationError`."""
+        prices = {name: Price.model_validate(price) for name, price in self.declared.items()}
+        object.__setattr__(self, "declared", prices)
+
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
         """Read declared prices from JSON or TOML. Raises `ValueError` that says what is wrong.
@@ -357,7 +362,9 @@ def parsed(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
             return tomllib.loads(text, parse_float=Decimal)
-        content = json.loads(text, parse_float=Decimal, parse_constant=Decimal)
+        content = json.loads(
+            text, parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=once
+        )
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
     except (ValueError, ArithmeticError) as error:
@@ -365,6 +372,14 @@ def parsed(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} must hold an object with models")  # noqa: TRY004
     return content
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of which no name may stand twice: TOML does not allow it either."""
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{', '.join(twice)} stands there twice")
+    return dict(pairs)
 
 
 def priced(path: Path, name: str, told: Any) -> Price:

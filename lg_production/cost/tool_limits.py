@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
+from uuid import uuid4
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from ..core.database import Database
 from ..core.events import Observer
-from ..core.identity import identify
+from ..core.identity import identify, messages_of
 from ..core.steps import Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from .budget import Budget, Exhausted, Reservation
@@ -76,7 +77,17 @@ class Limits(ToolWrapper):
     def _key(self, request: ToolCallRequest) -> bytes:
         identity = identify(request, self.messages_key)
         ids = (identity.task.thread_id, identity.message_id or identity.task.task_id)
-        return key_of("tool", self.budget.tenant, *ids, identity.tool_call_id or "")
+        call_id = identity.tool_call_id
+        same = [
+            call
+            for message in messages_of(request.state, self.messages_key)
+            if isinstance(message, AIMessage) and message.id == identity.message_id
+            for call in message.tool_calls
+            if call["id"] == call_id
+        ]
+        # Calls that cannot be told apart count each, and once more if they run again.
+        name = call_id if call_id and len(same) <= 1 else uuid4().hex
+        return key_of("tool", self.budget.tenant, *ids, name)
 
 
 def told(request: ToolCallRequest, refused: Exhausted) -> ToolMessage:

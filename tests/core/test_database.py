@@ -131,3 +131,16 @@ def test_a_transaction_that_fails_leaves_nothing(database):
     with database.connection() as connection:
         row = connection.execute("SELECT to_regclass('left_over')").fetchone()
     assert (None,) == row
+
+
+def test_a_connection_that_died_before_the_first_statement_is_replaced(database_url):
+    """The pool may open long before anybody asks for anything."""
+    with Database(database_url, max_connections=2) as database:
+        database.pool.wait()
+        with psycopg.connect(database_url, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+        assert 1 == database.execute(ONE)

@@ -321,3 +321,21 @@ def test_a_file_that_is_wrong_says_where(tmp_path, name, text, problem):
 
     with pytest.raises(ValueError, match="(?s).*" + problem.replace(".", r"\.")):
         PriceBook.from_file(tmp_path / name)
+
+
+def test_a_price_file_with_a_model_twice_is_refused(tmp_path) -> None:
+    """Which of the two would be meant?"""
+    file = tmp_path / "prices.json"
+    file.write_text('{"models": {"m": {"input": 1, "output": 1}, "m": {"input": 0, "output": 0}}}')
+
+    with pytest.raises(ValueError, match="m stands there twice"):
+        PriceBook.from_file(file)
+
+
+def test_a_declared_price_may_be_written_as_a_mapping() -> None:
+    """It is checked when it is written, not when it is used."""
+    book = PriceBook({"m": {"input": "1", "output": "2"}})  # type: ignore[dict-item]
+
+    assert 3 == book.cost("m", Usage(1, 1))
+    with pytest.raises(ValueError, match="output"):
+        PriceBook({"m": {"input": "1"}})  # type: ignore[dict-item]
