@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -29,6 +29,8 @@ from lg_production import (
     Limits,
     LoopBreaker,
     LoopGuard,
+    Observer,
+    log_events,
     tool_node,
 )
 from lg_production.errors import BudgetExceeded
@@ -39,6 +41,7 @@ RESEARCH = """You are a researcher. Search the library, read what fits, and note
 the sentences that answer the question, word for word. Then say in a sentence what you found."""
 WRITE = """You write the answer to the question from these notes alone. Put the number of the \
 source, like [1], behind every sentence. If the notes do not answer a part, say so."""
+UNWRITTEN = "This answer is partial: the budget ended before it was written. The notes:"
 TOOLS = library_tools(library())
 
 
@@ -56,15 +59,17 @@ class Researcher(MessagesState):
 
 
 def builder(
-    database: Database, policy: BudgetPolicy = POLICY, make: Make = research_model
+    database: Database,
+    policy: BudgetPolicy = POLICY,
+    make: Make = research_model,
+    observers: tuple[Observer, ...] = (log_events,),
 ) -> StateGraph[Any, Any]:
     """The reference graph: all model calls of a thread, in any process, share one budget."""
-    guards = {
-        "loops": LoopGuard(LOOPS, then="budget"),
-        "budget": room_guard(database, policy, then="model"),
-    }
-    limited = tool_node(TOOLS, LoopBreaker(LOOPS), Limits(database, policy, user=USER))
-    return wire(within_budget(database, policy, TOOLS, make), limited, guards)
+    who: Any = {"user": USER, "observers": observers}
+    loops = LoopGuard(LOOPS, then="budget", observers=observers)
+    guards = {"loops": loops, "budget": room_guard(database, policy, then="model", **who)}
+    limited = tool_node(TOOLS, LoopBreaker(LOOPS), Limits(database, policy, **who))
+    return wire(within_budget(database, policy, TOOLS, make, **who), limited, guards)
 
 
 def wire(
@@ -73,10 +78,9 @@ def wire(
     """Plan, research, write; whose models, tools and guards these are is yours to choose."""
 
     def plan(state: Research, runtime: Runtime[Settings]) -> dict[str, Any]:
-        try:
+        said = ""
+        with suppress(BudgetExceeded):  # then the question is not split
             said = choose("plan", runtime).invoke([SystemMessage(PLAN), *state["messages"]]).text
-        except BudgetExceeded:
-            said = last_human(state["messages"])
         questions = listed(said)[:4] or [last_human(state["messages"])]
         return {"questions": questions, "messages": [AIMessage("\n".join(questions))]}
 
@@ -91,12 +95,12 @@ def wire(
     def write(state: Research, runtime: Runtime[Settings]) -> dict[str, Any]:
         latest = {found["question"]: found for found in state["reports"]}
         reports = [latest[question] for question in state["questions"]]
-        asked = f"Question: {' '.join(last_human(state['messages']).split())}"
-        prompt = [SystemMessage(WRITE), HumanMessage(f"{asked}\n\n{brief(reports)}")]
+        asked = f"Question: {' '.join(last_human(state['messages']).split())}\n\n{brief(reports)}"
+        prompt = [SystemMessage(WRITE), HumanMessage(asked)]
         try:
             text = choose("write", runtime).invoke(prompt).text
         except BudgetExceeded:
-            text = brief(reports)  # the notes as they are: they are paid for
+            text = f"{UNWRITTEN}\n\n{brief(reports)}"
         return {"messages": [AIMessage(cited(text, reports))]}
 
     graph = StateGraph(Research, context_schema=Settings)
@@ -121,8 +125,7 @@ def researcher(
             said = stopped_by(refused)  # others took what was left since the guard looked
         return {"messages": [said]}
 
-    graph = StateGraph(Researcher, context_schema=Settings)
-    names = [*guards, "model"]
+    graph, names = StateGraph(Researcher, context_schema=Settings), [*guards, "model"]
     for name, following in zip(guards, names[1:], strict=True):
         graph.add_node(name, guards[name], destinations=(following, END))
     graph.add_node("model", model)

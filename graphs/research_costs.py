@@ -64,7 +64,7 @@ Choose: TypeAlias = Callable[[str, Runtime[Settings]], Any]
 """A role (plan, research or write) and a run, to a model with the tools that it needs."""
 
 
-def room_guard(database: Database, policy: BudgetPolicy, *, then: str) -> BudgetGuard:
+def room_guard(database: Database, policy: BudgetPolicy, *, then: str, **who: Any) -> BudgetGuard:
     """A guard that counts steps, and ends a researcher for whose next call there is no room.
 
     It holds nothing: `within_budget` counts every call, also one that a crash repeats.
@@ -77,7 +77,7 @@ def room_guard(database: Database, policy: BudgetPolicy, *, then: str) -> Budget
         prices=PRICES,
         counter=count_tokens,
         accounting=False,
-        user=USER,
+        **who,
     )
 
 
@@ -86,9 +86,10 @@ def within_budget(
     policy: BudgetPolicy,
     tools: Sequence[BaseTool],
     make: Make = research_model,
+    **who: Any,
 ) -> Choose:
     """Models of which every call is held and counted, and that are small where that will do."""
-    budget = Budget(database, policy, user=USER)
+    budget = Budget(database, policy, **who)
 
     def choose(role: str, runtime: Runtime[Settings]) -> Any:
         settings = runtime.context or Settings()
