@@ -99,6 +99,16 @@ class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
         return self.guard.before_model(state, runtime)
 
 
+class AccountingMiddleware(GuardMiddleware):
+    """A `BudgetGuard` that counts the calls itself: each by its answer, the last one too."""
+
+    guard: BudgetGuard
+
+    def after_model(self, state: Any, runtime: Runtime[Any]) -> None:  # noqa: ARG002 - LangChain's
+        """Count what the answer took."""
+        self.guard.settle(state)
+
+
 def as_middleware(
     *guards: BudgetGuard | LoopGuard | ModelWrapper | ToolWrapper,
 ) -> list[AgentMiddleware[Any, Any, Any]]:
@@ -109,6 +119,8 @@ def as_middleware(
             return ToolWrapperMiddleware(guard)
         if isinstance(guard, ModelWrapper):
             return ModelWrapperMiddleware(guard)
+        if isinstance(guard, BudgetGuard) and guard.accounting:
+            return AccountingMiddleware(guard)
         if isinstance(guard, BudgetGuard | LoopGuard):
             return GuardMiddleware(guard)
         raise TypeError(f"{type(guard).__name__} is no guard and no wrapper of lg_production")

@@ -78,6 +78,16 @@ def test_a_budget_ends_an_agent_with_what_it_has(database: Database, run: Any) -
     assert {"model_calls": (2, 0)} == books(database)
 
 
+def test_a_guard_that_counts_itself_counts_the_last_call(database: Database, run: Any) -> None:
+    """It is settled behind the model, at what its answer says, and nothing stays held."""
+    policy = BudgetPolicy(limits=(Limit(scope="thread", total_tokens=10**6, steps=9),))
+    guards = [BudgetGuard(database, policy, then="model")]
+
+    run(agent_of(database, [asks(1)], guards, lambda words: words))
+
+    assert {"total_tokens": (30, 0), "steps": (2, 0)} == books(database)
+
+
 def test_tool_limits_and_loops_are_kept(database: Database, run: Any) -> None:
     """A limit tells the model, a loop ends the run."""
     made: list[str] = []

@@ -1,8 +1,13 @@
-"""Hashes that name things: one spelling for keys and fingerprints."""
+"""Hashes that name things: one spelling for keys, fingerprints and digests."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
+from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 
 def digest(*parts: str) -> bytes:
@@ -13,3 +18,23 @@ def digest(*parts: str) -> bytes:
         sha.update(len(data).to_bytes(8, "big"))
         sha.update(data)
     return sha.digest()
+
+
+def canonical(value: Any) -> str:
+    """JSON in one spelling: sorted keys, no spaces, and 300.0 is 300 (after RFC 8785)."""
+    jsonable = to_jsonable_python(value)
+    return json.dumps(
+        _integral(jsonable), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+
+
+def _integral(value: Any) -> Any:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return {"float": str(value)}  # JSON has no word for it
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, dict):
+        return {k: _integral(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_integral(v) for v in value]
+    return value

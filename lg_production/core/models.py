@@ -11,12 +11,18 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
-from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langchain_core.runnables import (
+    Runnable,
+    RunnableConfig,
+    RunnableParallel,
+    RunnableSequence,
+    ensure_config,
+)
 from langchain_core.runnables.config import var_child_runnable_config
 
 from .events import Observer
@@ -99,7 +105,11 @@ def model_name(model: Any) -> tuple[str, str]:
 
 
 class WrappedModel(Runnable[LanguageModelInput, AIMessage]):
-    """A chat model whose calls pass through wrappers, the first outermost."""
+    """A chat model whose calls pass through wrappers, the first outermost.
+
+    The answer is an `AIMessage`; only of a model that gives something else, such as a chat model
+    with a parser behind it, it is what that gives.
+    """
 
     def __init__(self, model: Any, wrappers: Sequence[ModelWrapper]) -> None:
         self.model, self.wrappers = model, tuple(wrappers)
@@ -108,6 +118,11 @@ class WrappedModel(Runnable[LanguageModelInput, AIMessage]):
         """The same wrappers around the model with tools."""
         return WrappedModel(self.model.bind_tools(tools, **kwargs), self.wrappers)
 
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
+        """The same wrappers around the model's call, and the model's own parser behind it."""
+        structured = self.model.with_structured_output(schema, **kwargs)
+        return around_model(structured, lambda model: WrappedModel(model, self.wrappers))
+
     def invoke(
         self,
         input: LanguageModelInput,  # noqa: A002 - Runnable's name
@@ -115,9 +130,11 @@ class WrappedModel(Runnable[LanguageModelInput, AIMessage]):
         **kwargs: Any,
     ) -> AIMessage:
         """Call the model."""
+        other = Others()
 
         def model(request: Any) -> Any:
-            return request.model.invoke(list(request.messages), **request.model_settings)
+            asked = list(request.messages)
+            return other.seen(request.model.invoke(asked, **request.model_settings))
 
         def around(inner: Callable[[Any], Any], wrapper: ModelWrapper) -> Callable[[Any], Any]:
             return lambda r: wrapper.wrap_model_call(r, inner)
@@ -125,7 +142,7 @@ class WrappedModel(Runnable[LanguageModelInput, AIMessage]):
         with _configured(config):
             innermost: Callable[[Any], Any] = model
             run = reduce(around, reversed(self.wrappers), innermost)
-            return _message(run(self._request(input, kwargs)))
+            return cast("AIMessage", other.message(run(self._request(input, kwargs))))
 
     async def ainvoke(
         self,
@@ -134,9 +151,11 @@ class WrappedModel(Runnable[LanguageModelInput, AIMessage]):
         **kwargs: Any,
     ) -> AIMessage:
         """Call the model without blocking the event loop."""
+        other = Others()
 
         async def model(request: Any) -> Any:
-            return await request.model.ainvoke(list(request.messages), **request.model_settings)
+            asked = list(request.messages)
+            return other.seen(await request.model.ainvoke(asked, **request.model_settings))
 
         def around(
             inner: Callable[[Any], Awaitable[Any]], wrapper: ModelWrapper
@@ -146,14 +165,48 @@ class WrappedModel(Runnable[LanguageModelInput, AIMessage]):
         with _configured(config):
             innermost: Callable[[Any], Awaitable[Any]] = model
             run = reduce(around, reversed(self.wrappers), innermost)
-            return _message(await run(self._request(input, kwargs)))
+            return cast("AIMessage", other.message(await run(self._request(input, kwargs))))
 
     def _request(self, asked: LanguageModelInput, settings: Mapping[str, Any]) -> ModelCall:
         return ModelCall(self.model, prompt_messages(asked), model_settings=settings)
 
 
+class Others:
+    """Whether the model of one call gives something else than messages: then so may wrappers."""
+
+    given = False
+
+    def seen(self, answer: Any) -> Any:
+        """Look at what the model gave."""
+        self.given = self.given or answer_of(answer) is None
+        return answer
+
+    def message(self, response: Any) -> Any:
+        """The answer in what the wrappers returned. Raises `TypeError` if that is none."""
+        message = answer_of(response)
+        if message is None and not self.given:
+            raise TypeError(f"a model wrapper returned {type(response).__name__}, not an AIMessage")
+        return response if message is None else message
+
+
+def around_model(structured: Runnable[Any, Any], wrap: Callable[[Any], Any]) -> Runnable[Any, Any]:
+    """What `with_structured_output` made, with the model in it wrapped, and its parser behind it.
+
+    LangChain puts the model first, as it is or, with `include_raw`, under "raw".
+    """
+    match structured:
+        case RunnableSequence(first=first, middle=middle, last=last):
+            return RunnableSequence(around_model(first, wrap), *middle, last, name=structured.name)
+        case RunnableParallel(steps__={"raw": model}):
+            return RunnableParallel(raw=wrap(model))
+    return cast("Runnable[Any, Any]", wrap(structured))
+
+
 def wrapped_model(model: Any, *wrappers: ModelWrapper) -> WrappedModel:
-    """`model` with wrappers around every call, the first outermost; `bind_tools` keeps them."""
+    """`model` with wrappers around every call, the first outermost.
+
+    `bind_tools` and `with_structured_output` keep them.
+    """
     return WrappedModel(model, wrappers)
 
 
@@ -164,13 +217,6 @@ def prompt_messages(asked: LanguageModelInput) -> list[Any]:
     return list(
         asked.to_messages() if isinstance(asked, PromptValue) else convert_to_messages(asked)
     )
-
-
-def _message(response: Any) -> AIMessage:
-    message = answer_of(response)
-    if message is None:
-        raise TypeError(f"a model wrapper returned {type(response).__name__}, not an AIMessage")
-    return message
 
 
 @contextmanager

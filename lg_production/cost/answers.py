@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from langchain_core.outputs import LLMResult
 
+from .policy import Quantity
 from .usage import Usage, count_of, usage_of
 
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "ConnectionRefusedError"}
@@ -98,6 +100,11 @@ def spoken(token: Any, chunk: Any) -> str:
         extra = getattr(message, "additional_kwargs", None) or {}
         parts.append(str(extra.get("reasoning_content") or ""))
     return "".join(parts)
+
+
+def spent(amounts: Mapping[Quantity, int], usage: Usage | None) -> str:
+    """What a call was measured to take, and the parts of it, as JSON."""
+    return json.dumps({**amounts, **details(usage)})
 
 
 def details(usage: Usage | None) -> Mapping[str, int]:

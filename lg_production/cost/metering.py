@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
@@ -21,28 +20,28 @@ from langchain_core.runnables.config import merge_configs, var_child_runnable_co
 
 from ..core.models import Handler, ModelWrapper
 from ..core.steps import Steps
-from ..errors import BudgetExceeded, PriceUnknown
+from ..errors import BudgetExceeded, IdempotencyConflict, PriceUnknown
+from . import ledger
 from .answers import (
     context_of,
-    details,
     is_cached,
     is_unbilled,
     message_of,
     model_served,
+    spent,
     spoken,
     usage_told,
 )
-from .budget import Budget, Reservation
-from .calls import Metered, held_for, key_of
+from .budget import Budget, Exhausted
+from .calls import Metered, StreamCut, held_for, key_of, reserve_anew
 from .estimate import BOUNDS, TokenCounter, is_bounded, most_output, upper_bound
 from .policy import Quantity
 from .prices import PriceBook
-from .scopes import Spender
+from .scopes import lines
 from .surfaces import surfaced
 from .usage import Usage, as_amounts
 
 SMALLEST_EXTENSION = 64
-MOST_REUSES = 16
 OFFERED = ("tools", "functions", "response_format", "tool_choice", "ls_structured_output_format")
 """Parameters of a call that are written into its prompt."""
 CAPS = ("max_tokens", "max_output_tokens")
@@ -70,8 +69,13 @@ class BudgetCallback(BaseCallbackHandler):
     because it was cancelled or another callback refused it, counts at its worst case after the
     policy's `lease`: a lease must be longer than the longest call.
 
-    Callbacks and `Budgeted` with one policy count a call once, however many of them see it;
-    put all limits into one policy.
+    LangChain says only after a call that its cache answered it. So such a call is held first like
+    any other, and refused like any other once the budget is used up, though it would be free.
+
+    Callbacks and `Budgeted` with one policy, counter and prices count a call once, however many
+    of them see it; put all limits into one policy. A refusal is raised through LangChain, whose
+    logger `langchain_core.callbacks.manager` writes a warning "Error in BudgetCallback…" for
+    each: a `BudgetGuard(accounting=False)` before the model asks for room without that.
     """
 
     raise_error = True
@@ -125,7 +129,7 @@ class BudgetCallback(BaseCallbackHandler):
     def on_llm_new_token(
         self, token: Any = "", *, chunk: Any = None, run_id: UUID, **_: Any
     ) -> Steps[None]:
-        """Count the stream; hold more for it, or cut it by raising `BudgetExceeded`."""
+        """Count the stream; hold more for it, or cut it: `StreamCut`, a `BudgetExceeded`."""
         call, text = self._calls.get(run_id), spoken(token, chunk)
         if call is None or not text:
             return
@@ -157,7 +161,8 @@ class BudgetCallback(BaseCallbackHandler):
         if is_unbilled(error) and not call.streamed:
             yield from self._release(call)
         elif call.streamed > call.output_tokens and isinstance(error, BudgetExceeded):
-            yield from self._settle(call, Usage(call.input_tokens, call.streamed), None)
+            guess = Usage(call.input_tokens, call.streamed)
+            yield from self._settle(call, guess, None, told=False)
         else:
             yield from self._settle(call, None, None)
 
@@ -236,30 +241,61 @@ class BudgetCallback(BaseCallbackHandler):
         )
 
     def _extend(self, call: Metered) -> Steps[None]:
-        """Hold more: for what came, and a quarter beyond. Raises `BudgetExceeded`."""
-        budget, passed = self.budget, call.streamed - call.output_tokens
-        if budget.policy.stream == "cut":
-            raise BudgetExceeded(f"The stream passed the {call.output_tokens} tokens held for it.")
-        more = max(SMALLEST_EXTENSION, call.output_tokens // 4, passed)
+        """Hold more: for what came, and a quarter beyond if there is room. Else cut it."""
+        if self.budget.policy.stream == "cut":
+            raise StreamCut(f"({call.output_tokens} tokens were held for it)")
+        passed = call.streamed - call.output_tokens
+        wanted = max(SMALLEST_EXTENSION, call.output_tokens // 4, passed)
+        left = yield from self._room(call, wanted)
+        try:
+            yield from self._hold_more(call, max(passed, left))
+        except IdempotencyConflict:  # another callback sees this call, and held this part of it
+            call.output_tokens += wanted
+        except Exhausted as refused:
+            if left <= passed:
+                raise StreamCut("; ".join(map(str, refused.refusals))) from None
+            return (yield from self._extend(call))  # others were faster
+        call.extended += 1
+
+    def _room(self, call: Metered, more: int) -> Steps[int]:
+        """How many of so many tokens beyond there is room for now."""
+        found = lines(self.budget.policy, call.who, self._beyond(call, more))
+        stand = (yield from ledger.standing(found)) if found else []
+        shares = [
+            more * max(0, one.limit - one.used - one.reserved) // one.asked
+            for one in stand
+            if not one.has_room
+        ]
+        return min(shares, default=more)
+
+    def _hold_more(self, call: Metered, more: int) -> Steps[None]:
+        key = key_of("extend", call.reservation.key.hex(), str(call.extended))
+        amounts = self._beyond(call, more)
+        call.extensions.append((yield from self.budget.reserve_steps(key, call.who, amounts)))
+        call.output_tokens += more
+
+    def _beyond(self, call: Metered, more: int) -> dict[Quantity, int]:
+        """What an answer of so many more tokens can take beyond what is held for it."""
         place = (call.model, call.provider, call.input_tokens)
         before = self.ceiling(*place, call.output_tokens, call.context)
         after = self.ceiling(*place, call.output_tokens + more, call.context)
-        amounts = {quantity: after[quantity] - before[quantity] for quantity in after}
-        key = key_of("extend", call.reservation.key.hex(), str(len(call.extensions)))
-        call.extensions.append((yield from budget.reserve_steps(key, call.who, amounts)))
-        call.output_tokens += more
+        return {quantity: after[quantity] - before[quantity] for quantity in after}
 
-    def _settle(self, call: Metered, usage: Usage | None, served: str | None) -> Steps[None]:
+    def _settle(
+        self, call: Metered, usage: Usage | None, served: str | None, *, told: bool = True
+    ) -> Steps[None]:
+        """Count the usage, or all that was held; what was not `told` is not recorded as spent."""
         if call.reservation.replayed:
             return
         models, held = [name for name in (served, call.model) if name], held_for(call)
-        amounts = held
+        amounts, measured = held, usage is not None and told
         if usage is not None:
             amounts = self.measured(usage, models, call.provider, call.context)
-        spent = dict[str, int]([*amounts.items(), *details(usage).items()])
         yield from self.budget.settle_steps(
             call.reservation, {**held, **amounts}, extensions=call.extensions,
-            served=served or call.model, spent=json.dumps(spent), price_version=self.prices.version,
+            served=served or (call.model if measured else None),
+            spent=spent(amounts, usage) if measured else None,
+            price_version=self.prices.version,
         )  # fmt: skip
 
     def _release(self, call: Metered) -> Steps[None]:
@@ -290,7 +326,8 @@ class Budgeted(ModelWrapper):
     held is also the most that the provider generates: a longer answer ends there, with finish
     reason `length`. `cap=False` leaves the call as it is: then a longer answer is billed, and
     told as `budget.overspent`. Only chat models with a field `max_tokens` or
-    `max_output_tokens` are capped; a binding or `with_retry()` of one is, fallbacks are not.
+    `max_output_tokens` are capped; a binding or `with_retry()` of one is, and one that this wraps
+    before its `with_structured_output`; fallbacks are not, and what is structured already is not.
     """
 
     def __init__(self, budget: Budget, *, cap: bool = True, **options: Any) -> None:
@@ -336,29 +373,6 @@ def watching(callback: BaseCallbackHandler) -> Iterator[None]:
     finally:
         with suppress(ValueError):  # a generator that was dropped ends in another context
             var_child_runnable_config.reset(token)
-
-
-def reserve_anew(
-    budget: Budget,
-    parts: Sequence[str],
-    who: Spender,
-    amounts: Mapping[Quantity, int],
-    *,
-    requested: str | None,
-) -> Steps[Reservation]:
-    """Hold the amounts for a call that is about to be made, under a key that is still open.
-
-    A key that was closed belongs to a call before, which had the same name: this one counts too.
-    """
-    if not budget.policy.quantities & amounts.keys():
-        return Reservation(key_of(*parts), replayed=True)
-    for number in range(MOST_REUSES):
-        key = key_of(*parts, str(number))
-        held = yield from budget.reserve_steps(key, who, amounts, requested=requested)
-        if not held.replayed:
-            return held
-    key = key_of(*parts, uuid4().hex)
-    return (yield from budget.reserve_steps(key, who, amounts, requested=requested))
 
 
 def _offered(params: Mapping[str, Any]) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from operator import ge, le
 from typing import Any, Self, TypeAlias, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable, RunnableBinding, ensure_config
 from langgraph.errors import GraphBubbleUp
@@ -20,9 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..core.events import Event, Observer
 from ..core.models import Handler, ModelWrapper, answer_of, model_name
 from ..core.steps import Call, Emit, Executor, Steps
+from .loop_history import LOOP
 
 ROUTE = "lg_production_route"
 """Where an answer's `response_metadata` says which model was asked, and which answered."""
+FORMS = ("response_format", "ls_structured_output_format")
+"""Where `with_structured_output` binds the form of the answer to a model."""
 IMAGES = {"image", "image_url", "input_image"}
 Names: TypeAlias = str | frozenset[str] | None
 
@@ -235,8 +238,12 @@ class ModelRouter(ModelWrapper):
         return response if answer is None else _stamped(response, answer, told)
 
     def _continued(self, messages: Sequence[AnyMessage]) -> Route | None:
-        """The route of the answer whose tools were just run; None if none were."""
-        if not messages or not isinstance(messages[-1], ToolMessage):
+        """The route of the answer whose tools were just run; None if none were.
+
+        What a `LoopGuard` says behind their results is no new question.
+        """
+        last = next((m for m in reversed(messages) if not _is_of_a_guard(m)), None)
+        if not isinstance(last, ToolMessage):
             return None
         told = next((m for m in reversed(messages) if isinstance(m, AIMessage)), None)
         stamp = told.response_metadata.get(ROUTE) if told is not None else None
@@ -251,9 +258,14 @@ class ModelRouter(ModelWrapper):
         own = request.model
         if name is None or _base(own) is self.models[name]:
             return own
+        if _has(own, *FORMS) and not _has((self.bound or self.models)[name], *FORMS):
+            raise ValueError(
+                f"the model {name!r} was chosen, but the form of the answer is bound to another "
+                "one only: give the router models that are model.with_structured_output(…) already"
+            )
         if self.bound is not None:
             return self.bound[name]
-        if _has_tools(own) and not _has_tools(self.models[name]):
+        if _has(own, "tools") and not _has(self.models[name], "tools"):
             raise ValueError(
                 f"the model {name!r} was chosen, but the tools are bound to another one only: "
                 "write wrapped_model(model, router.bind_tools(tools)).bind_tools(tools)"
@@ -295,13 +307,18 @@ class ModelRouter(ModelWrapper):
         return None
 
 
+def _is_of_a_guard(message: BaseMessage) -> bool:
+    return isinstance(message, HumanMessage) and LOOP in message.additional_kwargs
+
+
 def _needs(request: Any, messages: Sequence[BaseMessage], *, bound: bool) -> frozenset[str]:
     """The capabilities that a call needs, as far as it shows."""
     blocks = (b for m in messages if isinstance(m.content, list) for b in m.content)
     needs = {
-        "tools": bool(request.tools) or bound or _has_tools(request.model),
+        "tools": bool(request.tools) or bound or _has(request.model, "tools"),
         "vision": any(isinstance(b, dict) and b.get("type") in IMAGES for b in blocks),
-        "json": getattr(request, "response_format", None) is not None,
+        "json": getattr(request, "response_format", None) is not None
+        or _has(request.model, *FORMS),
     }
     return frozenset(name for name, needed in needs.items() if needed)
 
@@ -313,9 +330,10 @@ def _base(model: Any) -> Any:
     return model
 
 
-def _has_tools(model: Any) -> bool:
+def _has(model: Any, *settings: str) -> bool:
+    """Whether any of these is bound to the model."""
     while isinstance(model, RunnableBinding):
-        if model.kwargs.get("tools"):
+        if any(model.kwargs.get(name) for name in settings):
             return True
         model = model.bound
     return False

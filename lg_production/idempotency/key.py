@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import math
-from typing import Any
-
-from pydantic_core import to_jsonable_python
 
 from ..core.identity import ToolCallIdentity
-from ..core.keys import digest
+from ..core.keys import canonical, digest
 from ..errors import NotDurable
 from .policy import Arguments, EffectPolicy
 
-
-def canonical(value: Any) -> str:
-    """JSON in one spelling: sorted keys, no spaces, and 300.0 is 300 (after RFC 8785)."""
-    jsonable = to_jsonable_python(value)
-    return json.dumps(
-        _integral(jsonable), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+__all__ = ["call_key", "canonical", "fingerprint", "native_key"]
 
 
 def fingerprint(policy: EffectPolicy, arguments: Arguments) -> bytes:
@@ -66,15 +55,3 @@ def call_key(
 def native_key(secret: str, key: bytes) -> str:
     """What the provider is given: HMAC-SHA256, so that it reveals nothing; 64 characters."""
     return hmac.new(secret.encode(), key, hashlib.sha256).hexdigest()
-
-
-def _integral(value: Any) -> Any:
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return {"float": str(value)}  # JSON has no word for it
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, dict):
-        return {k: _integral(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_integral(v) for v in value]
-    return value

@@ -87,6 +87,15 @@ def test_time_outs_need_not_count(error: Exception) -> None:
     assert "nothing" == BreakerPolicy(count_timeouts=False).decide(error)
 
 
+@pytest.mark.parametrize("status", [408, 429])
+def test_throttling_may_count(status: int) -> None:
+    """Whoever pays for every refused call may want to pause."""
+    error = http(status)
+
+    outcomes = [BreakerPolicy(count_throttling=c).decide(error) for c in (False, True)]
+    assert ["nothing", "failure"] == outcomes
+
+
 def test_the_policy_may_say_what_counts() -> None:
     """But an interrupt is never a failure, whatever it says."""
     policy = BreakerPolicy(counts=lambda error: isinstance(error, KeyError))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Annotated, Any, TypedDict
@@ -10,6 +11,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, hook_config
+from langchain_core.callbacks import CallbackManager
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
@@ -67,8 +69,8 @@ class Agent:
         )  # fmt: skip
         self.graph = self.compiled()
 
-    def compiled(self) -> Any:
-        builder = StateGraph(State)
+    def compiled(self, state: Any = State) -> Any:
+        builder = StateGraph(state)
         builder.add_node("budget", self.guard, destinations=("model", "cheap", END))
         builder.add_node("model", lambda s: {"messages": [self.model.invoke(s["messages"])]})
         builder.add_node("settle", self.guard.settle)
@@ -113,6 +115,56 @@ def test_a_run_is_held_step_by_step_and_settled(database, on_a_loop):
     assert "an answer" == last.text
     assert {"total_tokens": (30, 0), "steps": (2, 0)} == books(database)
     assert ["settled"] * 2 == [state for (state,) in rows(database, "state")]
+
+
+class NoIds(TypedDict):
+    messages: Annotated[list[Any], operator.add]
+
+
+@BOTH
+def test_answers_to_messages_without_ids_are_settled(database, on_a_loop):
+    """`operator.add` gives no ids: the place of what was shown names the call."""
+    agent = Agent(database, Limit(scope="thread", total_tokens=1000, steps=10), asks=[LOOK])
+    graph = agent.compiled(NoIds)
+
+    for _ in range(2):
+        asyncio.run(graph.ainvoke(ASK, THREAD)) if on_a_loop else graph.invoke(ASK, THREAD)
+
+    assert {"total_tokens": (45, 0), "steps": (3, 0)} == books(database)
+    assert ["settled"] * 3 == [state for (state,) in rows(database, "state")]
+
+
+def test_a_step_that_begins_again_is_not_settled_by_the_answer_before_it(database):
+    """Without ids, too: the answer that was counted belongs to another place."""
+    agent = Agent(database, Limit(scope="thread", total_tokens=1000, steps=10), asks=[LOOK])
+    graph = agent.compiled(NoIds)
+    invoke, seen = agent.model.invoke, []
+
+    def crashing(messages: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 2:
+            raise Crash
+        return invoke(messages)
+
+    object.__setattr__(agent.model, "invoke", crashing)
+    with pytest.raises(Crash):
+        graph.invoke(ASK, THREAD)
+    graph.invoke(None, THREAD)
+
+    assert {"total_tokens": (30, 0), "steps": (2, 0)} == books(database)
+
+
+def test_what_an_answer_took_is_recorded_only_where_it_says(database):
+    """`spent` is measured, never guessed."""
+    agent = Agent(database, Limit(scope="thread", total_tokens=1000))
+    agent.run()
+    agent.model.took = None
+    agent.run()
+
+    (first,), (second,) = rows(database, "spent")
+    assert (10, 5, 15) == tuple(first[f"{name}_tokens"] for name in ("input", "output", "total"))
+    assert second is None
+    assert {"total_tokens": (15 + 120, 0)} == books(database)
 
 
 def test_the_guard_is_a_box_in_the_drawing(database):
@@ -199,11 +251,48 @@ def test_an_error_says_which_budget(database, on_a_loop, limit, error):
     assert {(0, 0)} == set(books(database).values())
 
 
+TO_CHEAP: Any = {"on_exhausted": "route", "route_to": "cheap"}
+
+
 def test_a_run_is_routed_to_a_cheaper_node(database):
-    """`route`: to a node of the graph."""
-    agent = Agent(
-        database, Limit(scope="thread", steps=0), on_exhausted="route", route_to="cheap"
-    )  # fmt: skip
+    """`route`: to a node of the graph, and that is a step too."""
+    agent = Agent(database, Limit(scope="thread", model_calls=0, steps=5), **TO_CHEAP)
+
+    assert "cheap" == agent.run()["messages"][-1].text
+    assert {"model_calls": (0, 0), "steps": (1, 0)} == books(database)
+
+
+@BOTH
+@pytest.mark.parametrize("accounting", [True, False])
+def test_a_route_that_leads_back_to_the_guard_ends(database, on_a_loop, accounting):
+    """A routed run counts its steps; where there are no more it ends with a partial result."""
+    limit = Limit(scope="thread", model_calls=1, steps=4)
+    agent = Agent(database, limit, asks=[LOOK] * 99, accounting=accounting, **TO_CHEAP)
+    cheap, callbacks = model(), [] if accounting else [BudgetCallback(agent.guard.budget)]
+    builder = StateGraph(State)
+    builder.add_node("budget", agent.guard, destinations=("model", "cheap", END))
+    builder.add_node("model", lambda s: {"messages": [agent.model.invoke(s["messages"])]})
+    builder.add_node("cheap", lambda s: {"messages": [cheap.invoke(s["messages"], NOBODY)]})
+    builder.add_edge(START, "budget")
+    builder.add_edge(["model"], "budget")
+    builder.add_edge(["cheap"], "budget")
+    graph = builder.compile(checkpointer=Checkpointer(database))
+    config = {**THREAD, "callbacks": callbacks}
+
+    end = asyncio.run(graph.ainvoke(ASK, config)) if on_a_loop else graph.invoke(ASK, config)
+
+    assert (1, 3) == (agent.model.calls, cheap.calls)
+    assert {"model_calls": (1, 0), "steps": (4, 0)} == books(database)
+    assert PARTIAL in end["messages"][-1].additional_kwargs
+    assert ["route"] * 3 + ["end"] == [told["action"] for told in agent.told("budget.exhausted")]
+
+
+NOBODY: Any = {"callbacks": CallbackManager([])}
+
+
+def test_a_route_without_a_limit_on_steps_is_a_route(database):
+    """Where no way leads back nothing needs to be limited but what is spent."""
+    agent = Agent(database, Limit(scope="thread", model_calls=0), **TO_CHEAP)
 
     assert "cheap" == agent.run()["messages"][-1].text
 

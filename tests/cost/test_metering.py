@@ -20,11 +20,13 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
+from pydantic import BaseModel
 
 from lg_production.core.events import Event
-from lg_production.core.models import ModelCall, wrapped_model
+from lg_production.core.models import ModelCall, ModelWrapper, wrapped_model
 from lg_production.cost.answers import is_unbilled
 from lg_production.cost.budget import Budget, Exhausted
+from lg_production.cost.calls import StreamCut
 from lg_production.cost.metering import BudgetCallback, Budgeted, capped
 from lg_production.cost.policy import BudgetPolicy, Limit
 from lg_production.cost.prices import Price, PriceBook
@@ -326,6 +328,23 @@ def test_an_answer_without_usage_took_all_that_was_held(database):
     assert {"total_tokens": (120, 0), "model_calls": (1, 0)} == books(database)
 
 
+def test_what_nobody_measured_is_not_recorded_as_spent(database):
+    """An answer without usage, a call that failed and a stream that was cut count all the same."""
+    meter = Meter(database, stream="cut")
+
+    model(took=None).invoke("hi", meter.config)
+    with pytest.raises(TimeoutError):
+        model(fails=[TimeoutError()]).invoke("hi", meter.config)
+    stream(streaming(*["x"] * 200), meter, on_a_loop=False)
+    model().invoke("hi", meter.config)
+
+    spent, served = zip(*rows(database, "spent", "served"), strict=True)
+    assert (None, None, None) == spent[:3]
+    assert 15 == spent[3]["total_tokens"]
+    assert ("gpt-4o-mini", None, None, "gpt-4o-mini") == served
+    assert {"total_tokens": (120 + 120 + 121 + 15, 0), "model_calls": (4, 0)} == books(database)
+
+
 def test_n_answers_are_held_n_times(database):
     """n=3 may take three times the output."""
     model(took=None, max_tokens=50).invoke("hi", Meter(database).config, n=3)
@@ -437,6 +456,27 @@ def test_a_run_id_that_is_used_twice_is_two_calls(database):
     assert {"total_tokens": (45, 0), "model_calls": (3, 0)} == books(database)
 
 
+def test_a_run_id_that_is_used_for_another_call_is_another_call(database):
+    """What it can take is another amount, so it is not the one that has been."""
+    meter, same = Meter(database), uuid4()
+
+    for bound in (10, 20):
+        model().invoke("hi", {**meter.config, "run_id": same}, max_tokens=bound)
+
+    assert {"total_tokens": (30, 0), "model_calls": (2, 0)} == books(database)
+
+
+def test_an_answer_of_a_cache_needs_room_too(database):
+    """LangChain tells only afterwards that it was free."""
+    meter = Meter(database, Limit(scope="thread", model_calls=1))
+    asked = model(cache=InMemoryCache())
+
+    asked.invoke("hi", meter.config)
+
+    with pytest.raises(BudgetExceeded):
+        asked.invoke("hi", meter.config)
+
+
 def test_tools_and_the_form_of_an_answer_are_in_the_estimate(database):
     """They are sent with every call."""
     seen: list[Any] = []
@@ -452,18 +492,19 @@ def test_tools_and_the_form_of_an_answer_are_in_the_estimate(database):
 # ------------------------------------------------------------------------------ streams
 
 
-def stream(asked: Model, meter: Meter, *, on_a_loop: bool) -> list[str]:
+def stream(asked: Model, meter: Meter, config: Any = None, *, on_a_loop: bool) -> list[str]:
     got: list[str] = []
+    config = config or meter.config
 
     async def astream() -> None:
-        async for chunk in asked.astream("hi", meter.config):
+        async for chunk in asked.astream("hi", config):
             got.append(chunk.text)
 
     try:
         if on_a_loop:
             asyncio.run(astream())
         else:
-            for chunk in asked.stream("hi", meter.config):
+            for chunk in asked.stream("hi", config):
                 got.append(chunk.text)
     except BudgetExceeded:
         got.append("cut")
@@ -493,6 +534,53 @@ def test_a_stream_is_cut_where_the_budget_ends(database, on_a_loop):
 
     assert (164, "cut") == (len(got) - 1, got[-1])
     assert {"total_tokens": (20 + 165, 0)} == books(database)
+
+
+@BOTH
+def test_a_stream_has_what_is_left_before_it_is_cut(database, on_a_loop):
+    """50 held, 50 left, and 64 would be asked for: it goes on to 100, and only 101 is cut."""
+    meter = Meter(database, Limit(scope="thread", output_tokens=100), max_tokens=50)
+
+    whole = stream(streaming(*["x"] * 100, took=(20, 100)), meter, on_a_loop=on_a_loop)
+
+    assert (100, "x") == (len([text for text in whole if text]), whole[-2])
+    assert {"output_tokens": (100, 0)} == books(database)
+
+
+@BOTH
+def test_a_stream_that_two_callbacks_see_is_not_cut_by_the_other(database, on_a_loop):
+    """Both ask for what is left; the second finds that it is held already, for the same call."""
+    meter = Meter(database, Limit(scope="thread", output_tokens=200), max_tokens=50)
+    second = BudgetCallback(meter.budget, **meter.options)
+    config = {**meter.config, "callbacks": [meter.callback, second]}
+
+    got = stream(streaming(*["x"] * 180, took=(20, 180)), meter, config, on_a_loop=on_a_loop)
+
+    assert "cut" not in got
+    assert {"output_tokens": (180, 0)} == books(database)
+
+
+def test_a_stream_limited_by_money_has_what_is_left(database):
+    """Money is counted by the share of an extension that there is room for."""
+    prices = PriceBook({"gpt-4o-mini": Price(input=0, output=10)})
+    meter = Meter(database, Limit(scope="thread", micro_usd=1000), max_tokens=50, prices=prices)
+
+    got = stream(streaming(*["x"] * 250), meter, on_a_loop=False)
+
+    assert (100, "cut") == (len(got) - 1, got[-1])
+
+
+@pytest.mark.parametrize("policy", ["extend", "cut"])
+def test_a_stream_that_was_cut_is_not_said_not_to_have_been_made(database, policy):
+    """It was made, and is billed."""
+    meter = Meter(database, Limit(scope="thread", output_tokens=100), stream=policy)
+
+    with pytest.raises(StreamCut, match="its stream was cut; what came before is billed") as cut:
+        list(streaming(*["x"] * 101).stream("hi", meter.config))
+
+    assert "not made" not in str(cut.value)
+    assert ("thread:t" if policy == "extend" else "100 tokens were held") in str(cut.value)
+    assert {"output_tokens": (101, 0)} == books(database)
 
 
 @BOTH
@@ -573,6 +661,78 @@ def test_a_wrapped_call_that_was_cancelled_counts_at_once(database):
     asyncio.run(cancel())
 
     assert {"total_tokens": (120, 0), "model_calls": (1, 0)} == books(database)
+
+
+# ------------------------------------------------------------------- structured answers
+
+
+class Form(BaseModel):
+    """What to fill in."""
+
+    words: str
+
+
+class Strict(Model):
+    """A model whose answer has the form: its provider's own JSON, or a tool call."""
+
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **_: Any) -> Any:
+        filled = [{"name": "Form", "args": {"words": "filled in"}, "id": "c"}]
+        self.tool_calls.extend([filled] * 9)
+        return super().with_structured_output(schema, include_raw=include_raw)
+
+
+def strict() -> Strict:
+    return Strict(seen=[], fails=[], tool_calls=[])
+
+
+def ask(asked: Any, *, on_a_loop: bool) -> Any:
+    config: Any = {"configurable": {"thread_id": "t"}}
+    return asyncio.run(asked.ainvoke("hi", config)) if on_a_loop else asked.invoke("hi", config)
+
+
+@BOTH
+def test_a_wrapped_model_has_structured_output(database, on_a_loop):
+    """The wrappers stay around the call, which is capped and counted; the parser comes behind."""
+    meter, inner = Meter(database), strict()
+    asked = wrapped_model(inner, meter.wrapper)
+
+    plain = ask(asked.with_structured_output(Form), on_a_loop=on_a_loop)
+    raw = ask(asked.with_structured_output(Form, include_raw=True), on_a_loop=on_a_loop)
+
+    assert (Form(words="filled in"), Form(words="filled in")) == (plain, raw["parsed"])
+    assert ("an answer", None) == (raw["raw"].text, raw["parsing_error"])
+    assert [100, 100] == [kwargs["max_tokens"] for kwargs in inner.seen]
+    assert {"total_tokens": (30, 0), "model_calls": (2, 0)} == books(database)
+
+
+@BOTH
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_a_structured_model_may_be_wrapped(database, on_a_loop, include_raw):
+    """Its answer is no message, and goes through the wrappers as it is."""
+    meter, inner = Meter(database), strict()
+    structured = inner.with_structured_output(Form, include_raw=include_raw)
+
+    got = ask(wrapped_model(structured, meter.wrapper), on_a_loop=on_a_loop)
+
+    assert Form(words="filled in") == (got["parsed"] if include_raw else got)
+    assert ONCE == books(database)
+
+
+class Careless(ModelWrapper):
+    """Returns no message."""
+
+    database: Any = None
+
+    def steps(self, request: Any, handler: Any) -> Any:
+        yield from handler(request)
+        return "no message"
+
+
+@BOTH
+def test_a_wrapper_that_returns_no_message_of_a_chat_model_is_told(on_a_loop):
+    """A model that answers with messages has wrappers that do."""
+    with pytest.raises(TypeError, match="returned str"):
+        ask(wrapped_model(model(), Careless()), on_a_loop=on_a_loop)
 
 
 # -------------------------------------------------------------------------------- a cap

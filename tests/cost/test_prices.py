@@ -332,10 +332,19 @@ def test_a_price_file_with_a_model_twice_is_refused(tmp_path) -> None:
         PriceBook.from_file(file)
 
 
+def test_toml_refuses_a_model_twice(tmp_path) -> None:
+    """By itself."""
+    file = tmp_path / "prices.toml"
+    file.write_text("[models.m]\ninput = 1\noutput = 1\n[models.m]\ninput = 0\noutput = 0\n")
+
+    with pytest.raises(ValueError, match=r"prices.toml does not parse.*'models', 'm'"):
+        PriceBook.from_file(file)
+
+
 def test_a_declared_price_may_be_written_as_a_mapping() -> None:
     """It is checked when it is written, not when it is used."""
     book = PriceBook({"m": {"input": "1", "output": "2"}})  # type: ignore[dict-item]
 
     assert 3 == book.cost("m", Usage(1, 1))
-    with pytest.raises(ValueError, match="output"):
-        PriceBook({"m": {"input": "1"}})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="mine.*output"):
+        PriceBook({"mine": {"input": "1"}})  # type: ignore[dict-item]

@@ -27,6 +27,7 @@ from pydantic import Field, ValidationError
 from lg_production import Checkpointer
 from lg_production.core.models import ModelCall, wrapped_model
 from lg_production.core.steps import Call, Emit
+from lg_production.cost.loop_history import LOOP
 from lg_production.cost.routing import (
     ROUTE,
     Choice,
@@ -651,3 +652,39 @@ def test_parallel_results_belong_to_one_answer():
     )
 
     assert ("big-1", "big-1", "strong", 3) == route(answer)
+
+
+SAID = HumanMessage("You go in circles.", additional_kwargs={LOOP: {"rung": "tell"}})
+REFUSED = ToolMessage("no", tool_call_id="c1", additional_kwargs={LOOP: {"refused": "repeat"}})
+
+
+@pytest.mark.parametrize("results", [[ANSWERED, SAID], [ANSWERED, SAID, SAID], [REFUSED]])
+def test_what_a_guard_says_behind_results_is_no_new_question(results):
+    """A LoopGuard speaks between the tools' results and the model, which is still in the middle."""
+    stamp = {ROUTE: {"model": "strong", "rule": 3}}
+    asked = AIMessage("", tool_calls=[call("search", "c1")], response_metadata=stamp)
+    table = models()
+    model = wrapped_model(table["cheap"], ModelRouter(table, TO_CHEAP))
+
+    assert ("big-1", "big-1", "strong", 3) == route(run(model, [*ASKED, asked, *results]))
+    assert "small-1" == run(model, [*ASKED, asked, *results, HumanMessage("and?")]).content
+
+
+def test_a_form_bound_to_one_model_only_is_not_forgotten_silently():
+    """A model that was never told the form would answer in prose."""
+    table = models()
+    asked = wrapped_model(table["strong"].bind(response_format={"type": "json_schema"}),
+                          ModelRouter(table, TO_CHEAP).bind_tools([search]))  # fmt: skip
+
+    with pytest.raises(ValueError, match="with_structured_output"):
+        run(asked, "go")
+    assert [] == table["cheap"].seen
+
+
+def test_models_with_a_form_of_their_own_are_routed():
+    """Each is structured by itself; the answer is no message, and has no stamp."""
+    events, table = [], {n: m | (lambda a: {"said": a.content}) for n, m in models().items()}
+    router = ModelRouter(table, TO_CHEAP, observers=[events.append])
+
+    assert {"said": "small-1"} == run(wrapped_model(table["strong"], router), "go")
+    assert ["cheap"] == [e.attributes["model"] for e in events]

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
@@ -14,8 +15,9 @@ from langgraph.types import Command, Send, interrupt
 
 from lg_production import BudgetPolicy, Checkpointer, Database, Limit, Limits, tool_node
 from lg_production.errors import StepLimitExceeded
+from lg_production.middleware import as_middleware
 
-from .models_for_tests import books
+from .models_for_tests import books, model
 
 RUN: Any = {"configurable": {"thread_id": "t"}}
 
@@ -52,6 +54,11 @@ def calls(*names: str, ids: str = "") -> list[Any]:
         {"name": name, "args": {"words": str(n)}, "id": ids or f"c{n}", "type": "tool_call"}
         for n, name in enumerate(names)
     ]
+
+
+def twins(count: int) -> list[Any]:
+    """Calls that share id, name and arguments."""
+    return [call for _ in range(count) for call in calls("search", ids="same")]
 
 
 def graph(database: Database, node: Any, *answers: list[Any], send: bool = False) -> Any:
@@ -132,6 +139,102 @@ def test_calls_that_share_an_id_count_each(database: Database) -> None:
     graph(database, node, calls(*["read"] * 5, ids="same")).invoke(ASK, RUN)
 
     assert 3 == len(world.made)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_calls_that_share_everything_survive_an_interrupt(
+    database: Database, is_async: bool
+) -> None:
+    """Their places among each other tell them apart, and stay the same."""
+    world = World(asks=True)
+    node = tool_node(world.tools, Limits(database, policy(Limit(scope="task", tool_calls=9))))
+    agent = graph(database, node, twins(3))
+
+    paused = run(agent, ASK, is_async)
+    held = books(database)
+    while questions := paused.get("__interrupt__"):
+        paused = run(agent, Command(resume={questions[0].id: True}), is_async)
+
+    assert {"tool_calls": (0, 3)} == held
+    assert {"tool_calls": (3, 0)} == books(database)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_limits_stand_inside_create_agent(database: Database, is_async: bool) -> None:
+    """Which sends every call by itself: also calls that share everything are told apart."""
+    world = World(asks=True)
+    limits = Limits(database, policy(Limit(scope="task", tool_calls=3)))
+    agent = create_agent(
+        model(tool_calls=[twins(5)]), world.tools, middleware=as_middleware(limits),
+        checkpointer=Checkpointer(database),
+    )  # fmt: skip
+
+    paused = run(agent, ASK, is_async)
+    held = books(database)
+    for question in paused["__interrupt__"]:
+        ended = run(agent, Command(resume={question.id: True}), is_async)
+
+    assert {"tool_calls": (0, 3)} == held
+    assert {"tool_calls": (3, 0)} == books(database)
+    assert 3 == len(world.made)
+    assert 2 == sum(m.type == "tool" and m.status == "error" for m in ended["messages"])
+
+
+def test_calls_that_share_an_id_count_each_when_they_are_sent(database: Database) -> None:
+    """Their task does not see the others, but knows which one it is."""
+    world = World()
+    node = tool_node(world.tools, Limits(database, policy(Limit(scope="task", tool_calls=3))))
+    asked = calls(*["read"] * 4, ids="same")
+
+    graph(database, node, asked, send=True).invoke(ASK, RUN)
+
+    assert 3 == len(world.made)
+
+
+def test_a_call_that_is_replayed_counts_once(database: Database) -> None:
+    """From an older checkpoint the same call of the same answer comes again."""
+    world = World()
+    node = tool_node(world.tools, Limits(database, policy(Limit(scope="thread", tool_calls=2))))
+    agent = graph(database, node, calls("read"), calls("search", ids="later"))
+    agent.invoke(ASK, RUN)
+    history = [*agent.get_state_history(RUN)]
+    before = next(s.config for s in reversed(history) if s.next == ("tools",))
+
+    agent.invoke(None, before)
+
+    assert ["read 0", "search 0"] * 2 == world.made
+    assert {"tool_calls": (2, 0)} == books(database)
+
+
+def test_an_edited_call_is_another_call(database: Database) -> None:
+    """A person who has the agent do something else meanwhile gets no error for it."""
+    world = World(asks=True)
+    node = tool_node(world.tools, Limits(database, policy(Limit(scope="task", tool_calls=2))))
+    agent = graph(database, node, calls("search"))
+    agent.invoke(ASK, RUN)
+    edited = AIMessage("", id="m0", tool_calls=calls("read"))
+
+    agent.update_state(RUN, {"messages": [edited]}, as_node="model")
+    agent.invoke(None, RUN)
+
+    assert ["read 0"] == world.made
+
+
+def test_a_tool_that_fails_is_counted(database: Database) -> None:
+    """It was called."""
+
+    @tool
+    def broken() -> str:
+        """Fail."""
+        raise ValueError
+
+    limits = Limits(database, policy(Limit(scope="task", tool_calls=2)))
+    asked = [{**calls("broken")[0], "args": {}}]
+
+    with pytest.raises(ValueError, match=""):
+        graph(database, tool_node([broken], limits), asked).invoke(ASK, RUN)
+
+    assert {"tool_calls": (1, 0)} == books(database)
 
 
 def test_a_limit_can_be_raised(database: Database) -> None:
