@@ -346,5 +346,5 @@ def test_a_declared_price_may_be_written_as_a_mapping() -> None:
     book = PriceBook({"m": {"input": "1", "output": "2"}})  # type: ignore[dict-item]
 
     assert 3 == book.cost("m", Usage(1, 1))
-    with pytest.raises(ValueError, match="mine.*output"):
+    with pytest.raises(ValueError, match=r"mine.*output"):
         PriceBook({"mine": {"input": "1"}})  # type: ignore[dict-item]
