@@ -28,7 +28,7 @@ def chat_model(name: str) -> Any:
 
 
 class Scripted(BaseChatModel):
-    """A pure function of the messages. It tries again when a tool fails, as models do."""
+    """A pure function of the messages. The travel agent tries again when a tool fails."""
 
     def bind_tools(self, tools: Sequence[Any], **_: Any) -> Self:
         """It knows the tools by heart."""
@@ -47,7 +47,11 @@ class Scripted(BaseChatModel):
         **_: Any,
     ) -> ChatResult:
         del stop, run_manager
-        return ChatResult(generations=[ChatGeneration(message=answer(messages))])
+        return ChatResult(generations=[ChatGeneration(message=self.answer(messages))])
+
+    def answer(self, messages: Sequence[BaseMessage]) -> AIMessage:
+        """The next message of the conversation."""
+        return answer(messages)
 
 
 def answer(messages: Sequence[BaseMessage]) -> AIMessage:

@@ -7,15 +7,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
 
 from graphs.library import terms
-from graphs.models import chat_model
+from graphs.models import Scripted, chat_model
 from graphs.reading import Calls, calling, concluded, good, hits, noting, results
 
 QUESTION_WORD = r"(?=who|what|when|where|why|how|which)"
@@ -31,7 +28,7 @@ def research_model(name: str, size: str = "large") -> Any:
     return Restless(model=f"scripted-{size}") if name == "restless" else chat_model(name)
 
 
-class Researching(BaseChatModel):
+class Researching(Scripted):
     """Plans, researches and writes as a pure function of the messages; needs no key.
 
     It counts what it takes as providers do, at four characters a token, and `max_tokens`
@@ -41,33 +38,18 @@ class Researching(BaseChatModel):
     model: str = "scripted-large"
     max_tokens: int = 512
 
-    def bind_tools(self, tools: Sequence[Any], **_: Any) -> Self:
-        """It knows the tools by heart."""
-        del tools
-        return self
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **_: Any,
-    ) -> ChatResult:
-        del stop, run_manager
-        said = self.answer(messages)
+    def answer(self, messages: Sequence[BaseMessage]) -> AIMessage:
+        """The next message, cut at `max_tokens`, and what it took."""
+        said = self.next(messages)
         said.content = str(said.content)[: 4 * self.max_tokens]
         asked, took = count_tokens(messages), min(count_tokens([said]), self.max_tokens)
         said.usage_metadata = {
             "input_tokens": asked, "output_tokens": took, "total_tokens": asked + took
         }  # fmt: skip
         said.response_metadata = {"model_name": self.model}
-        return ChatResult(generations=[ChatGeneration(message=said)])
+        return said
 
-    def answer(self, messages: Sequence[BaseMessage]) -> AIMessage:
+    def next(self, messages: Sequence[BaseMessage]) -> AIMessage:
         """The next message, in the role that the system message gives."""
         role, asked = messages[0].text, last_human(messages)
         if role.startswith("You coordinate"):
