@@ -110,6 +110,7 @@ class Budget:
         *,
         tool: str | None = None,
         requested: str | None = None,
+        own: Mapping[Quantity, int] | None = None,
     ) -> Steps[Reservation]:
         """Hold these amounts in every budget they count in, all or nothing.
 
@@ -117,7 +118,7 @@ class Budget:
         was released is as new. Raises `Exhausted` (a `BudgetExceeded`), `StepsExhausted` if only
         steps or calls are short, `IdempotencyConflict` for a key that was used for other amounts,
         another tool or thread, and `ValueError` for amounts that are negative, too large or no
-        quantities.
+        quantities. `own` is what the caller itself holds: for that it does not wait.
         """
         check(amounts)
         if not isinstance(key, bytes):
@@ -133,7 +134,7 @@ class Budget:
             requested, self.policy.durable,
         )  # fmt: skip
         wanted = Reservation(asked.key, False, amounts, who, requested, asked.owner)
-        return (yield from self._reserve(asked, wanted))
+        return (yield from self._reserve(asked, wanted, own or {}))
 
     def room_steps(self, who: Spender, amounts: Mapping[Quantity, int]) -> Steps[None]:
         """Ask whether these amounts would fit, and hold nothing. Raises `Exhausted`."""
@@ -143,9 +144,11 @@ class Budget:
             short = [one for one in (yield from ledger.standing(asked)) if not one.has_room]
             if not short:
                 return
-            yield from self._wait(short, pauses)
+            yield from self._wait(short, pauses, {})
 
-    def _reserve(self, asked: Asked, wanted: Reservation) -> Steps[Reservation]:
+    def _reserve(
+        self, asked: Asked, wanted: Reservation, own: Mapping[Quantity, int]
+    ) -> Steps[Reservation]:
         pauses, alone = self._pauses(), False
         while True:
             match (yield from self._ask(asked, alone=alone)):
@@ -162,12 +165,12 @@ class Budget:
                 case "missing":
                     yield from ledger.open_budgets(asked)
                 case "crowded" if alone:
-                    yield from self._wait((yield from ledger.standing(asked.lines)), pauses)
+                    yield from self._wait((yield from ledger.standing(asked.lines)), pauses, own)
                 case "crowded":
                     alone = True
                 case list(refusals):
                     alone = False
-                    yield from self._wait(refusals, pauses)
+                    yield from self._wait(refusals, pauses, own)
 
     def _ask(self, asked: Asked, *, alone: bool) -> Steps[ledger.Answer]:
         """Reserve; whoever is cancelled, or hears no answer, holds nothing."""
@@ -186,9 +189,14 @@ class Budget:
             yield pause
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
 
-    def _wait(self, refusals: Sequence[Refusal], pauses: Iterator[float]) -> Steps[None]:
+    def _wait(
+        self,
+        refusals: Sequence[Refusal],
+        pauses: Iterator[float],
+        own: Mapping[Quantity, int],
+    ) -> Steps[None]:
         """Wait for calls under way, if they may leave room; what the dead hold is used."""
-        pause = next(pauses, None) if may_free(refusals) else None
+        pause = next(pauses, None) if may_free(refusals, own) else None
         if pause is None:
             yield from self._refuse(refusals)
         elif pause in (FIRST_PAUSE, LONGEST_PAUSE):
@@ -309,9 +317,12 @@ def tell(crossed: Sequence[Crossed]) -> Steps[None]:
             yield from alerts.told(crossed)
 
 
-def may_free(refusals: Sequence[Refusal]) -> bool:
-    """Whether it would fit if the calls under way took nothing."""
-    return all(refusal.used + refusal.asked <= refusal.limit for refusal in refusals)
+def may_free(refusals: Sequence[Refusal], own: Mapping[Any, int]) -> bool:
+    """Whether it would fit if the calls of others that are under way took nothing."""
+    return all(
+        one.used + one.asked <= one.limit and one.reserved > own.get(one.quantity, 0)
+        for one in refusals
+    )
 
 
 def fingerprint(who: Spender, tool: str | None, amounts: Mapping[Quantity, int]) -> bytes:

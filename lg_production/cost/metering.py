@@ -271,7 +271,9 @@ class BudgetCallback(BaseCallbackHandler):
     def _hold_more(self, call: Metered, more: int) -> Steps[None]:
         key = key_of("extend", call.reservation.key.hex(), str(call.extended))
         amounts = self._beyond(call, more)
-        call.extensions.append((yield from self.budget.reserve_steps(key, call.who, amounts)))
+        held = held_for(call)
+        more_held = yield from self.budget.reserve_steps(key, call.who, amounts, own=held)
+        call.extensions.append(more_held)
         call.output_tokens += more
 
     def _beyond(self, call: Metered, more: int) -> dict[Quantity, int]:

@@ -104,7 +104,8 @@ class BudgetPolicy(BaseModel):
     `max_tokens` is the output that is set aside for a call that names no bound of its own.
     A stream that passes its reservation is given more, or `cut` by `stream="cut"`; in both
     cases it is cut where the budget ends. `cached` says whether answers of LangChain's cache
-    are `free` or `count`. `thresholds` are the percentages at which to tell. `wait`
+    are `free` or `count`; LangChain tells only after a call that it was cached, so it needs room
+    like any other. `thresholds` are the percentages at which to tell. `wait`
     bounds the wait for calls under way, where a call would fit once they turn out cheaper than
     what is held for them. A call that takes longer than `lease`, or whose owner died, counts at
     its worst case until its truth is told. `durable=False` lets a crash of the *server* lose

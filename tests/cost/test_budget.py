@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from lg_production.core.database import Database
 from lg_production.core.events import Event
-from lg_production.core.steps import Statement
+from lg_production.core.steps import Statement, drive
 from lg_production.cost.budget import Budget, Exhausted, StepsExhausted
 from lg_production.cost.policy import BudgetPolicy, Limit
 from lg_production.errors import BudgetExceeded, IdempotencyConflict, StepLimitExceeded
@@ -467,3 +467,15 @@ def test_an_id_that_no_row_can_hold_is_refused(database: Database, given: str) -
     """With what is wrong with it, and not by the database."""
     with pytest.raises(ValueError, match="an id has"):
         budget(database, Limit(scope="thread", steps=5)).who(run(thread_id=given))
+
+
+def test_nobody_waits_for_what_they_hold_themselves(database: Database) -> None:
+    """A stream that asks for more is under way itself, and alone."""
+    ours = budget(database, Limit(scope="thread", total_tokens=100), wait=timedelta(hours=1))
+    who = ours.who(run())
+    ours.reserve(b"1", who, {"total_tokens": 80})
+
+    with pytest.raises(Exhausted):
+        drive(
+            ours.reserve_steps(b"2", who, {"total_tokens": 30}, own={"total_tokens": 80}), database
+        )
