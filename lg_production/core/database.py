@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from socket import SHUT_RDWR, socket
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -107,15 +109,19 @@ class Database:
         return await finished(self._threads.submit(function))
 
     def _rows(self, statement: Statement[Any]) -> Sequence[Row]:
-        """The rows, through any number of reconnections within the time-out if repeatable."""
+        """The rows; of a repeatable statement, through any number of reconnections."""
+        return self._run(lambda c: fetch(c, statement), repeatable=statement.repeatable)
+
+    def _run(self, work: Callable[[Connection], T], *, repeatable: bool) -> T:
+        """Work on a connection; what is repeatable is begun again within the time-out."""
         deadline, pause = time.monotonic() + self.timeout.total_seconds(), 0.05
         while True:
             try:
                 with self.connection() as connection:
-                    return fetch(connection, statement)
+                    return work(connection)
             except DatabaseUnavailable:
                 given_up = self._pool.closed or time.monotonic() + pause > deadline
-                if given_up or not statement.repeatable:
+                if given_up or not repeatable:
                     raise
                 time.sleep(pause)
                 self._recover()
@@ -197,19 +203,24 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema `lg_production` up to date. Safe to call twice, and from many."""
-        with self.connection() as connection, connection.transaction():
-            schema.migrate(connection)
+
+        def work(connection: Connection) -> None:
+            with translated(), connection.transaction():
+                schema.migrate(connection)
+
+        self._run(work, repeatable=True)
         self._ready = False
 
     def _check(self) -> None:
         """Refuse to work on a schema that is older or newer than this code."""
         if self._ready:
             return
-        asked = Statement("SELECT 1", {}, len, repeatable=True)
-        self._rows(asked)  # a connection that died in the pool is replaced first
-        with self.connection() as connection, translated():
-            problem = schema.problem(connection)
-        if problem:
+
+        def work(connection: Connection) -> str | None:
+            with translated():
+                return schema.problem(connection)
+
+        if problem := self._run(work, repeatable=True):
             raise SchemaOutdated(problem)
         self._ready = True
 
@@ -255,6 +266,19 @@ class Transaction:
         """Run a statement inside this transaction, off the event loop."""
         assert self.thread is not None  # noqa: S101 - set by whoever drives it on a loop
         return await finished(self.thread.submit(self.execute, statement))
+
+
+def cut(connection: Connection) -> None:
+    """Cut a connection, also under a thread that waits for an answer on it.
+
+    Closing it would let that thread wait for ever; this way it hears `OperationalError` at
+    once, and the server rolls back.
+    """
+    with (
+        suppress(OSError, psycopg.OperationalError),
+        socket(fileno=os.dup(connection.fileno())) as s,
+    ):
+        s.shutdown(SHUT_RDWR)
 
 
 def generic_plans(connection: Connection) -> None:
