@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from ..core.database import Database, Transaction, finished
+from ..core.database import Database, Transaction, cut, finished
 from ..core.steps import Call, Sleep, Statement, Steps, adrive, drive
 from ..errors import DatabaseUnavailable, IdempotencyInProgress
 from . import ledger
@@ -102,7 +102,7 @@ async def _async(database: Database, op: Operation) -> Ran | Effect:
         except BaseException as error:
             if not isinstance(error, Exception):
                 # Cancelled: a sync tool still runs in its thread, and must not go on writing.
-                transaction.connection.close()
+                cut(transaction.connection)
             await leave(error)
             raise
         await leave(None)
