@@ -14,22 +14,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from .core.database import Database
 from .core.steps import drive
 from .cost import decisions
 from .cost.budget import sweep_steps
 from .cost.circuits import circuits as all_circuits
-from .cost.decisions import Account, SpentCall
+from .cost.decisions import Account, Place, SpentCall
 from .cost.policy import MOST, QUANTITIES
 from .effects_cli import database_of
 
 budgets = typer.Typer(no_args_is_help=True, help="What may be spent, and what is.")
 console = Console()
+NUMBERS = {"ignore_unknown_options": True}
+"""So that -5 is refused as an amount, not as an option."""
 Amount = Annotated[int, typer.Argument(min=0, max=MOST, help="Tokens, calls, steps, micro-USD.")]
 Scope = Annotated[str, typer.Argument(help="As listed: thread:42, user:ada, task:7/tool:search.")]
 Which = Annotated[str, typer.Argument(help=f"One of {', '.join(QUANTITIES)}.")]
 Period = Annotated[
     str | None,
-    typer.Option(help="As listed, for a budget that has several; 'ever' for the lasting one."),
+    typer.Option(help="As listed, if there are several; 'ever' or '' is the lasting one."),
 ]
 Tenant = Annotated[str | None, typer.Option(help="Only this tenant.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the decision.")]
@@ -114,7 +117,7 @@ def show(
         console.print(f"{when} {one.action} {one.amount:,} by {who}: {why}", highlight=False)
 
 
-@budgets.command("set")
+@budgets.command("set", context_settings=NUMBERS)
 def set_(
     context: typer.Context, scope: Scope, quantity: Which, amount: Amount, reason: Reason,
     period: Period = None, tenant: Tenant = None, by: By = "",
@@ -123,7 +126,7 @@ def set_(
     _decide(context, "set", scope, quantity, amount, reason, period, tenant, by)
 
 
-@budgets.command()
+@budgets.command(context_settings=NUMBERS)
 def extend(
     context: typer.Context, scope: Scope, quantity: Which, amount: Amount, reason: Reason,
     period: Period = None, tenant: Tenant = None, by: By = "",
@@ -155,26 +158,34 @@ def _decide(
     if not reason.strip():
         raise typer.BadParameter("--reason must say why")
     database = database_of(context)
-    found = [
-        account.place
-        for account in database.execute(decisions.accounts(scope, tenant, 10_000))
-        if account.place.scope == scope and account.place.quantity == quantity
-        and period in (None, account.place.period or "ever")
-    ]  # fmt: skip
-    if len(found) != 1:
-        told = "; ".join(f"{place.tenant} {place.period or 'ever'}" for place in found)
-        raise typer.BadParameter(
-            f"{len(found)} budgets match ({told}): name --period and --tenant"
-            if found else f"no budget of {scope!r} for {quantity}; it is made by its first call"
-        )  # fmt: skip
+    place = _place(database, scope, quantity, period, tenant)
     changed = database.execute(decisions.decide(
-        found[0], action, amount, key=uuid4().bytes, decided_by=by or getpass.getuser(),
+        place, action, amount, key=uuid4().bytes, decided_by=by or getpass.getuser(),
         reason=reason,
     ))  # fmt: skip
     assert changed is not None  # noqa: S101 - it was there a moment ago
     if not changed[1]:
         raise typer.BadParameter(f"the limit is {changed[0]:,}; it can be {MOST:,} at most")
     console.print(f"{escape(scope)} {quantity}: the limit is {changed[0]:,} now.", highlight=False)
+
+
+def _place(
+    database: Database, scope: str, quantity: str, period: str | None, tenant: str | None
+) -> Place:
+    """The one budget that is meant. Raises a usage error that says which there are."""
+    named = [
+        account.place
+        for account in database.execute(decisions.accounts(scope, tenant, 10_000))
+        if account.place.scope == scope and account.place.quantity == quantity
+    ]
+    found = [place for place in named if period in (None, place.period, place.period or "ever")]
+    if len(found) == 1:
+        return found[0]
+    told = "; ".join(f"{place.tenant} {place.period or 'ever'}" for place in found or named)
+    raise typer.BadParameter(
+        f"{len(found)} budgets match; name one by --period and --tenant ({told})"
+        if named else f"no budget of {scope!r} for {quantity}; it is made by its first call"
+    )  # fmt: skip
 
 
 def _spent(call: SpentCall) -> tuple[str, str, str]:

@@ -48,11 +48,11 @@ def run(
                 show(update, "  " * len(namespace))
             step = next_input(graph, config)
     except (EOFError, KeyboardInterrupt):
-        console.print(f"\nIt waits for you. Go on with: {again}")
+        console.print(f"\nIt waits for you. Go on with: {escape(again)}")
         raise typer.Exit from None
     except Exception as error:  # noqa: BLE001 - the user's graph may raise anything
         fail(error_text(error), f"Go on with: {again}")
-    console.print(f"[dim]thread {thread}[/]")
+    console.print(f"[dim]thread {escape(thread)}[/]")
 
 
 DONE, LONGEST = object(), 160
@@ -135,7 +135,8 @@ def answer_to(question: Any) -> Any:
 
 def decide(action: dict[str, Any], allowed: list[str]) -> dict[str, Any]:
     """One decision about one action."""
-    console.print(f"[yellow]?[/] [bold]{action['name']}[/] {escape(json.dumps(action['args']))}")
+    name, arguments = escape(action["name"]), escape(json.dumps(action["args"]))
+    console.print(f"[yellow]?[/] [bold]{name}[/] {arguments}")
     if description := action.get("description"):
         console.print(f"  {escape(description)}")
     kind = Prompt.ask("  Your decision", choices=allowed, console=console)
@@ -173,7 +174,8 @@ def show(update: dict[str, Any], indent: str = "") -> None:
         for added in change if isinstance(change, list) else [change]:
             if not (isinstance(added, dict) and "messages" in added):
                 if added and node != "__interrupt__":
-                    console.print(f"{indent}[dim]· {node} {escape(shortened(str(added)))}[/]")
+                    said = escape(f"{node} {shortened(str(added))}")
+                    console.print(f"{indent}[dim]· {said}[/]")
                 continue
             messages = added["messages"]
             listed = messages if isinstance(messages, list) else [messages]
@@ -191,12 +193,14 @@ def show_message(node: str, message: BaseMessage, indent: str = "") -> None:
     """One message: who said it, and what it wants done. Only an answer is shown in full."""
     whole = isinstance(message, AIMessage) and not indent
     text = escape(str(message.text) if whole else shortened(str(message.text)))
+    who = escape(node)
     mark = "[red]✗[/]" if getattr(message, "status", "") == "error" else "[dim]·[/]"
     replayed = message.additional_kwargs.get("lg_production", {}).get("replayed")
     if text:
         console.print(
-            f"{indent}{mark} [cyan]{node}[/] {text}{' [dim](replayed)[/]' if replayed else ''}"
+            f"{indent}{mark} [cyan]{who}[/] {text}{' [dim](replayed)[/]' if replayed else ''}"
         )
     for call in getattr(message, "tool_calls", ()):
         arguments = escape(json.dumps(call["args"], ensure_ascii=False))
-        console.print(f"{indent}[dim]→[/] [cyan]{node}[/] [bold]{call['name']}[/] {arguments}")
+        name = escape(call["name"])
+        console.print(f"{indent}[dim]→[/] [cyan]{who}[/] [bold]{name}[/] {arguments}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +13,10 @@ from typer.testing import CliRunner
 
 from lg_production import BreakerPolicy, Database, ModelBreaker, wrapped_model
 from lg_production.cli import app
-from lg_production.core.steps import Statement
+from lg_production.core.steps import Statement, drive
 from lg_production.cost.budget import Budget, Exhausted
-from lg_production.cost.policy import BudgetPolicy, Limit
+from lg_production.cost.decisions import Place, decide
+from lg_production.cost.policy import MOST, BudgetPolicy, Limit
 
 from .cost.models_for_tests import model
 
@@ -83,12 +86,20 @@ def test_a_limit_that_is_set_holds_whatever_the_code_says(payer: Payer) -> None:
     [
         (("show", "user:bob"), "no budget"),
         (("extend", "user:ada", "tokens", "5", "--reason", "x"), "is not one of"),
-        (("extend", "user:ada", "total_tokens", "-5", "--reason", "x"), "-5"),
+        (
+            ("extend", "user:ada", "total_tokens", "-5", "--reason", "x"),
+            "greater than or equal to 0",
+        ),
+        (("set", "user:ada", "total_tokens", "-5", "--reason", "x"), "greater than or equal to 0"),
         (("extend", "user:ada", "total_tokens", "5"), "reason"),
         (("extend", "user:ada", "total_tokens", "5", "--reason", " "), "why"),
         (("set", "team:x", "steps", "5", "--reason", "x"), "made by its first"),
         (("set", "user:ada", "total_tokens", str(10**16), "--reason", "x"), "1000000000000000"),
         (("prune",), "--older-than-days"),
+        (("prune", "--older-than-days", "1e12"), "less than or equal to 100000"),
+        (("prune", "--older-than-days", "nan"), "less than or equal to 100000"),
+        (("extend", "user:ada", "total_tokens", "5", "--reason", "x", "--period", "day"), "month"),
+        (("extend", "[red]x[/bold]", "total_tokens", "5", "--reason", "x"), "[red]x[/bold]"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(payer: Payer, words: tuple[str, ...], told: str) -> None:
@@ -96,7 +107,7 @@ def test_what_cannot_be_meant_is_refused(payer: Payer, words: tuple[str, ...], t
     refused = payer.types(*words)
 
     assert 2 == refused.exit_code
-    assert told in refused.output
+    assert told in " ".join(refused.output.replace("│", " ").split())
 
 
 def test_pruning_forgets_closed_calls_and_nothing_that_counts(payer: Payer) -> None:
@@ -136,6 +147,20 @@ def test_any_id_can_be_listed_and_shown(payer: Payer) -> None:
     assert (0, True) == (shown.exit_code, "[red]" in shown.stdout)
 
 
+def test_whatever_a_call_and_a_decision_are_named_is_shown(payer: Payer) -> None:
+    """Nodes, models and people may write brackets."""
+    config = {"configurable": {"thread_id": "t1", "user_id": "ada"}}
+    who = payer.budget.who(config, {"langgraph_node": "[/b]node"})
+    steps = payer.budget.reserve_steps(b"m", who, {"steps": 1}, requested="[/i]model")
+    drive(steps, payer.database)
+    payer.types("extend", "thread:t1", "steps", "5", "--reason", "[/u]why", "--by", "[/s]who")
+
+    shown = payer.types("show", "thread:t1")
+
+    assert 0 == shown.exit_code
+    assert 4 == sum(word in shown.stdout for word in ("[/b]no", "[/i]mo", "[/u]why", "[/s]who"))
+
+
 def test_a_lasting_budget_beside_a_monthly_one_can_be_named(payer: Payer) -> None:
     """Of several periods one must be named, and for ever has a name."""
     both = BudgetPolicy(limits=(Limit(scope="user", total_tokens=500),))
@@ -146,9 +171,11 @@ def test_a_lasting_budget_beside_a_monthly_one_can_be_named(payer: Payer) -> Non
 
     unclear = payer.types(*command)
     named = payer.types(*command, "--period", "ever")
+    empty = payer.types(*command, "--period", "")
 
     assert "2 budgets match" in unclear.output
     assert "the limit is 507 now" in named.stdout
+    assert "the limit is 514 now" in empty.stdout
 
 
 def test_a_limit_has_an_end(payer: Payer) -> None:
@@ -158,6 +185,36 @@ def test_a_limit_has_an_end(payer: Payer) -> None:
     assert (2, True) == (refused.exit_code, "at most" in refused.output)
     with pytest.raises(Exhausted):
         payer.spends(b"2", 1)
+
+
+def extension(amount: int, key: bytes) -> Statement[Any]:
+    place = Place("default", "thread:t1", "", "steps")
+    return decide(place, "extend", amount, key=key, decided_by="a", reason="b")
+
+
+def test_extensions_at_once_do_not_pass_the_end_together(payer: Payer) -> None:
+    """Whoever waits for another's decision is judged by what that one left."""
+    waits: Statement[bool] = Statement(
+        "SELECT count(*) > 0 FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        {}, lambda rows: rows[0][0],
+    )  # fmt: skip
+    with ThreadPoolExecutor(1) as other:
+        with payer.database.transaction() as transaction:
+            first = transaction.execute(extension(MOST // 2, b"1"))
+            second = other.submit(payer.database.execute, extension(MOST // 2, b"2"))
+            while not payer.database.execute(waits):
+                time.sleep(0.01)
+
+    assert ((MOST // 2 + 5, True), (MOST // 2 + 5, False)) == (first, second.result())
+
+
+def test_a_decision_whose_answer_was_lost_is_not_a_refusal(payer: Payer) -> None:
+    """Sent again it changes nothing, and is told as made: only what would not fit is refused."""
+    once, again = (payer.database.execute(extension(MOST - 5, b"1")) for _ in range(2))
+    other = payer.database.execute(extension(1, b"2"))
+
+    assert ((MOST, True), (MOST, True), (MOST, False)) == (once, again, other)
 
 
 def test_circuits_are_listed(database: Database) -> None:

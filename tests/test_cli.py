@@ -148,6 +148,28 @@ def test_run_asks_the_person_on_the_terminal(database_url, monkeypatch, answers,
     assert str([decision]) in output
 
 
+ODD = GRAPH.replace('"pay"', '"[/x]pay"').replace('"ask"', '"[/x]ask"')
+
+
+def test_run_shows_any_name(database_url, monkeypatch):
+    """Nodes, tools and threads may be named with brackets."""
+    monkeypatch.setenv("DATABASE_URL", "restored afterwards")
+    project(ALL)
+    tools = 'tool_calls=[{"name": "[/x]tool", "args": {}, "id": "[/x]1"}]'
+    answer = ODD % [*ALL] + "\n"
+    Path("payer.py").write_text(
+        "from langchain_core.messages import AIMessage\n"
+        + answer.replace('("ai", repr(answer["decisions"]))', f'AIMessage("hi", {tools})')
+    )
+    waits = told("run", "payer", "pay", "--thread", "[/x]7", url=database_url)
+    code, output = told("run", "payer", "--thread", "[/x]7", url=database_url, answers="approve\n")
+
+    assert 0 == waits[0]
+    assert "--thread [/x]7" in waits[1]
+    assert 0 == code
+    assert [True] * 4 == [w in output for w in ("[/x]pay", "[/x]ask", "[/x]tool", "[/x]7")]
+
+
 def test_run_offers_only_the_decisions_that_are_allowed(database_url, monkeypatch):
     """What the graph does not allow is asked again."""
     monkeypatch.setenv("DATABASE_URL", "restored afterwards")

@@ -12,7 +12,7 @@ from .policy import MOST
 
 DECIDE = """
 WITH place AS (
-  SELECT b.id FROM lg_production.budgets b
+  SELECT b.id, lg_production.budget_limit(b) AS ends FROM lg_production.budgets b
   WHERE b.tenant = %(tenant)s AND b.scope = %(scope)s AND b.period = %(period)s
     AND b.quantity = %(quantity)s
   FOR UPDATE
@@ -20,8 +20,7 @@ WITH place AS (
 decided AS (
   INSERT INTO lg_production.budget_decisions (key, budget, action, amount, decided_by, reason)
   SELECT %(key)s, p.id, %(action)s, %(amount)s, %(decided_by)s, %(reason)s
-  FROM place p JOIN lg_production.budgets b ON b.id = p.id
-  WHERE %(action)s = 'set' OR lg_production.budget_limit(b) + %(amount)s <= %(most)s
+  FROM place p WHERE %(action)s = 'set' OR p.ends + %(amount)s <= %(most)s
   ON CONFLICT DO NOTHING RETURNING budget, action, amount
 ),
 changed AS (
@@ -31,8 +30,9 @@ changed AS (
   FROM decided d WHERE b.id = d.budget
   RETURNING b.id, lg_production.budget_limit(b) AS ends
 )
-SELECT coalesce(c.ends, lg_production.budget_limit(b)), c.id IS NOT NULL
-FROM lg_production.budgets b JOIN place p ON p.id = b.id LEFT JOIN changed c ON c.id = b.id
+SELECT coalesce(c.ends, p.ends), c.id IS NOT NULL
+  OR EXISTS (SELECT FROM lg_production.budget_decisions d WHERE d.key = %(key)s)
+FROM place p LEFT JOIN changed c ON c.id = p.id
 """
 
 
@@ -55,10 +55,10 @@ def decide(
     decided_by: str,
     reason: str,
 ) -> Statement[tuple[int, bool] | None]:
-    """Set the limit, or add to it: the limit now, and whether this decision was new.
+    """Set the limit, or add to it: the limit now, and whether this decision stands.
 
-    None if there is no such budget. The same key again changes nothing, and neither does an
-    extension that would bring the limit over `MOST`.
+    None if there is no such budget. The same key again changes nothing, and still stands. An
+    extension that would bring the limit over `MOST` changes nothing, and does not stand.
     """
     params = {
         "tenant": place.tenant, "scope": place.scope, "period": place.period,

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from ..errors import PriceUnknown
 from .usage import Usage
@@ -64,6 +64,8 @@ class Price(BaseModel):
             raise ValueError("a price is an int, a Decimal or a string like '0.15', no float")
         return value
 
+
+DECLARED = TypeAdapter(dict[str, Price])
 
 Tiers: TypeAlias = tuple[tuple[int, Decimal], ...]
 """A price for each size of the input: it holds for more tokens than its number."""
@@ -135,8 +137,7 @@ class PriceBook:
 
     def __post_init__(self) -> None:
         """Read prices that are written as mappings. Raises pydantic's `ValidationError`."""
-        prices = {name: Price.model_validate(price) for name, price in self.declared.items()}
-        object.__setattr__(self, "declared", prices)
+        object.__setattr__(self, "declared", DECLARED.validate_python(self.declared))
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, ToolMessage
@@ -13,6 +13,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from ..core.database import Database
 from ..core.events import Observer
 from ..core.identity import identify, messages_of
+from ..core.keys import canonical
 from ..core.steps import Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from .budget import Budget, Exhausted, Reservation
@@ -25,7 +26,8 @@ class Limits(ToolWrapper):
 
     `Limit(scope="task", tool="search", tool_calls=5)` limits one tool, a `Limit` without
     `tool` all of them. The count is in the ledger: neither an interrupt nor a crash resets
-    it, and a call that is replayed is counted once. A call past the limit is not made:
+    it, and a call that is replayed is counted once. Calls of one answer that share id, name and
+    arguments count each, by their places. A call past the limit is not made:
     the model is told so and can answer with what it has (`then="tell"`), or
     `StepLimitExceeded` is raised (`then="error"`). Stands outside of review and idempotency.
     """
@@ -75,19 +77,31 @@ class Limits(ToolWrapper):
             yield from self.budget.settle_steps(held)
 
     def _key(self, request: ToolCallRequest) -> bytes:
-        identity = identify(request, self.messages_key)
-        ids = (identity.task.thread_id, identity.message_id or identity.task.task_id)
-        call_id = identity.tool_call_id
-        same = [
-            call
-            for message in messages_of(request.state, self.messages_key)
+        identity, call = identify(request, self.messages_key), request.tool_call
+        messages = messages_of(request.state, self.messages_key)
+        twins = [
+            one
+            for message in messages
             if isinstance(message, AIMessage) and message.id == identity.message_id
-            for call in message.tool_calls
-            if call["id"] == call_id
+            for one in message.tool_calls
+            if (one["id"], one["name"], one["args"]) == (call["id"], call["name"], call["args"])
         ]
-        # Calls that cannot be told apart count each, and once more if they run again.
-        name = call_id if call_id and len(same) <= 1 else uuid4().hex
-        return key_of("tool", self.budget.tenant, *ids, name)
+        return key_of(
+            "tool", self.budget.tenant, identity.task.thread_id,
+            identity.message_id or identity.task.task_id, call["id"] or "", call["name"],
+            canonical(call["args"]), place(request, twins, alone=identity.siblings == 1),
+        )  # fmt: skip
+
+
+def place(request: ToolCallRequest, twins: Sequence[Any], *, alone: bool) -> str:
+    """Which of its twins a call is, in every run the same; `alone` if it was sent by itself."""
+    if len(twins) == 1 or (request.tool_call["id"] and not twins):
+        return ""
+    if alone and twins:
+        return str((request.runtime.config.get("metadata") or {}).get("langgraph_path"))
+    places = [n for n, one in enumerate(twins) if one is request.tool_call]
+    # Calls that cannot be told apart count each, and once more if they run again.
+    return str(places[0]) if places else uuid4().hex
 
 
 def told(request: ToolCallRequest, refused: Exhausted) -> ToolMessage:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from lg_production import Database
+from lg_production.core import schema
 from lg_production.core.steps import Statement
 from lg_production.errors import DatabaseUnavailable, PoolExhausted, SchemaOutdated
 
@@ -103,11 +104,7 @@ def test_a_full_pool_is_a_typed_error(database_url):
 def test_a_terminated_backend_is_survived_by_a_repeatable_statement(database):
     """A lost connection is replaced, and the statement is sent again."""
     database.execute(ONE)
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    kill_others(database.url)
 
     assert 1 == database.execute(ONE)
 
@@ -133,14 +130,59 @@ def test_a_transaction_that_fails_leaves_nothing(database):
     assert (None,) == row
 
 
+def kill_others(url):
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_connection_that_dies_while_the_schema_is_looked_at_is_replaced(
+    database_url, monkeypatch, is_async
+):
+    """The look at the schema is as repeatable as any statement that only reads."""
+    look, seen = schema.problem, []
+
+    def killed(connection):
+        seen.append(connection)
+        if len(seen) == 1:
+            kill_others(database_url)
+        return look(connection)
+
+    monkeypatch.setattr(schema, "problem", killed)
+    with Database(database_url, max_connections=2) as database:
+        answer = asyncio.run(database.aexecute(ONCE)) if is_async else database.execute(ONCE)
+
+    assert (1, 2) == (answer, len(seen))
+
+
+def test_a_connection_that_died_before_a_migration_is_replaced(database_url):
+    """A migration is one transaction, and may be begun again."""
+    with Database(database_url, max_connections=2) as database:
+        database.pool.wait()
+        kill_others(database_url)
+
+        database.migrate()
+
+        assert 1 == database.execute(ONE)
+
+
+def test_a_migration_without_a_server_is_a_typed_error():
+    """As every statement is."""
+    url = "postgresql://127.0.0.1:1/none"
+    with (
+        Database(url, timeout=timedelta(seconds=0.2)) as database,
+        pytest.raises(DatabaseUnavailable),
+    ):
+        database.migrate()
+
+
 def test_a_connection_that_died_before_the_first_statement_is_replaced(database_url):
     """The pool may open long before anybody asks for anything."""
     with Database(database_url, max_connections=2) as database:
         database.pool.wait()
-        with psycopg.connect(database_url, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+        kill_others(database_url)
 
         assert 1 == database.execute(ONE)
