@@ -150,12 +150,10 @@ def test_calls_that_share_everything_survive_an_interrupt(
     node = tool_node(world.tools, Limits(database, policy(Limit(scope="task", tool_calls=9))))
     agent = graph(database, node, twins(3))
 
-    paused = run(agent, ASK, is_async)
-    held = books(database)
+    paused = run(agent, ASK, is_async)  # how many of them have begun by then is a matter of time
     while questions := paused.get("__interrupt__"):
         paused = run(agent, Command(resume={questions[0].id: True}), is_async)
 
-    assert {"tool_calls": (0, 3)} == held
     assert {"tool_calls": (3, 0)} == books(database)
 
 
