@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from lg_production import Database
+from lg_production import Database, log_events
 from lg_production.core.steps import Statement
 from lg_production.cost.budget import Budget
 from lg_production.cost.policy import BudgetPolicy, Limit
@@ -78,7 +78,7 @@ def agents(url: str, bill: Path, threads: int, budget: int, latency: float) -> N
     provider = Provider(bill, latency)
     policy = BudgetPolicy(limits=(Limit(scope="task", total_tokens=budget),))
     with Database(url) as database:
-        ours = Budget(database, policy)
+        ours = Budget(database, policy, observers=[log_events])
         who = ours.who(TASK)
 
         def agent() -> None:
