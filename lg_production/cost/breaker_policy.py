@@ -11,6 +11,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolInvocationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ..core.http import status_of
 from ..errors import LgProductionError
 
 Outcome: TypeAlias = Literal["success", "failure", "nothing"]
@@ -123,16 +124,6 @@ def sign_of(error: BaseException) -> Sign:
     if any(isinstance(link, ValidationError | ToolInvocationError) for link in links):
         return "invalid"
     return "slow" if any(map(_timed_out, links)) else "broken"
-
-
-def status_of(error: BaseException) -> int | None:
-    """The HTTP status an exception carries, as httpx, requests, aiohttp and openai carry it."""
-    for holder in (getattr(error, "response", None), error):
-        for name in ("status_code", "status"):
-            value = getattr(holder, name, None)
-            if isinstance(value, int) and 100 <= value <= 599:
-                return value
-    return None
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..core.events import Event, Observer
 from ..core.models import Handler, ModelWrapper, answer_of, model_name
 from ..core.steps import Call, Emit, Executor, Steps
+from .answers import served_by
 from .loop_history import LOOP
 
 ROUTE = "lg_production_route"
@@ -228,7 +229,7 @@ class ModelRouter(ModelWrapper):
         requested = model_name(_base(model))[1] or route.model or ""
         told = {
             "requested": requested,
-            "served": _served(answer) or requested,
+            "served": served_by(answer) or requested,
             "model": route.model,
             "rule": route.rule,
         }
@@ -337,12 +338,6 @@ def _has(model: Any, *settings: str) -> bool:
             return True
         model = model.bound
     return False
-
-
-def _served(answer: AIMessage | None) -> str:
-    """The model that answered, where the provider says."""
-    told = answer.response_metadata if answer is not None else {}
-    return str(told.get("model_name") or told.get("model") or "")
 
 
 def _stamped(response: Any, answer: AIMessage, stamp: Mapping[str, Any]) -> Any:

@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.tools import ToolException
 from pydantic import ValidationError
 
+from ..core.http import status_of
+
 Verdict: TypeAlias = Literal["not_sent", "rejected", "in_doubt", "unexplained"]
 
 # Names, not classes: the HTTP clients are the user's, and none is imported here.
@@ -56,17 +58,6 @@ def _judge_one_failure(links: list[BaseException]) -> Verdict | None:
     """One failure, told by an exception and its causes: the one that knows it was not sent wins."""
     verdicts = [_judge_one(link) for link in links]
     return next((v for v in ("not_sent", "in_doubt", "rejected") if v in verdicts), None)
-
-
-def status_of(error: BaseException) -> int | None:
-    """The HTTP status an exception carries, as httpx, requests, aiohttp and openai carry it."""
-    response = getattr(error, "response", None)
-    for holder in (response, error):
-        for name in ("status_code", "status"):
-            value = getattr(holder, name, None)
-            if isinstance(value, int) and 100 <= value <= 599:
-                return value
-    return None
 
 
 def retry_after(error: BaseException) -> float | None:

@@ -15,7 +15,8 @@ from random import Random, SystemRandom
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .failures import judge, retry_after, status_of
+from ..core.http import status_of
+from .failures import judge, retry_after
 
 CAPACITY, RETRY_COST, TIMEOUT_COST, SUCCESS_REFUND = 500, 5, 10, 1
 
