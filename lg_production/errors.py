@@ -5,6 +5,8 @@ from __future__ import annotations
 from inspect import cleandoc
 from typing import ClassVar
 
+from langgraph.errors import GraphDrained
+
 
 class LgProductionError(Exception):
     """Something in lg_production went wrong."""
@@ -101,3 +103,29 @@ class CircuitOpen(LgProductionError):
     def __init__(self, detail: str = "", *, retry_after: float) -> None:
         super().__init__(f"{detail} Try again in {retry_after:.1f} s.".strip())
         self.retry_after = retry_after
+
+
+class ReviewExpired(LgProductionError):
+    """
+    Nobody decided about this call in time, so it was not made. Ask for it again, and look at
+    who was to decide: `lg-production reviews list --state expired`.
+    """
+
+
+class ReviewInSharedTask(LgProductionError):
+    """
+    A person must decide about one of several calls of a tool node, and there an answer could
+    be taken for the answer to another. Nothing was done. Put the node Review before the tools,
+    or send each call to a task of its own: Send("tools", [call]).
+    """
+
+
+class Stopped(LgProductionError, GraphDrained):
+    """
+    A person stopped this, so nothing was called. Once the stop is lifted
+    (`lg-production reviews lift`), invoke the thread with None to go on where it stood.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.args = (self.reason,)

@@ -22,6 +22,7 @@ COMPOSERS = {
     "effects_cli.py",
     "budgets_cli.py",
     "prices_cli.py",
+    "reviews_cli.py",
     "run_cli.py",
     "terminal.py",
     "__init__.py",

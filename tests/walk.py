@@ -81,6 +81,7 @@ class Pause:
 
     answers: list[Any] = field(default_factory=list)
     pending: Any = None
+    unsaved: list[Any] | None = None
 
 
 @dataclass
@@ -91,7 +92,8 @@ class Walk:
     honest person, `operate(error)` the one at the command line. `acts(effect)` says which
     effects reach the outside world: those of a worker that was away, and that others took for
     dead meanwhile, are counted as `late`. No ledger can stop the call of a process that was
-    stopped just before it.
+    stopped just before it. `keep_answers="paused"` is LangGraph's way: it writes down the answers
+    that a run took when the run pauses or ends, so a run that dies loses them.
     """
 
     database: Database
@@ -102,7 +104,7 @@ class Walk:
     operate: Callable[[LgProductionError], None] = lambda _: None
     is_async: bool = False
     in_graph: bool = True
-    keep_answers: bool = True
+    keep_answers: bool | Literal["paused"] = True
     pause: Pause = field(default_factory=Pause)
     inside: Any = None
     zombie: bool = False
@@ -129,6 +131,8 @@ class Walk:
                 self.trace.append("-- cancelled")
             except GraphInterrupt as paused:
                 payload = paused.args[0][0].value
+                if self.keep_answers == "paused" and self.pause.unsaved is not None:
+                    self.pause.answers = self.pause.unsaved
                 self.questions += 1
                 self.pause.pending = self.answer(payload)
                 self.trace.append(f"-- asked, answered {self.pause.pending}")
@@ -168,7 +172,7 @@ class Walk:
     def in_task(self) -> Any:
         """The configuration that LangGraph's `interrupt` reads: slots numbered per task."""
         pause = self.pause
-        given, pause.pending = pause.pending, None
+        given, pause.pending, pause.unsaved = pause.pending, None, None
         null = [] if given is None else [given]
         resume = list(pause.answers)
 
@@ -178,8 +182,9 @@ class Walk:
             return null.pop() if consume else null[0]
 
         def send(writes: list[tuple[str, Any]]) -> None:
-            if self.keep_answers:
-                pause.answers = list(writes[0][1])
+            pause.unsaved = list(writes[0][1])
+            if self.keep_answers is True:
+                pause.answers = pause.unsaved
 
         return in_task(resume, get_null_resume, send)
 

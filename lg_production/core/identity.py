@@ -24,6 +24,9 @@ PUSH = "__pregel_push"
 shares_task: ContextVar[bool] = ContextVar("lg_production_shares_task", default=False)
 """Set by a node that runs several calls: a task that `Send` made is not always one call."""
 
+decision: ContextVar[str | None] = ContextVar("lg_production_decision", default=None)
+"""Set around a tool call by what let it pass: the key of that decision, for evidence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -71,8 +74,8 @@ def task_of(info: ExecutionInfo | None, config: Mapping[str, Any] | None) -> Tas
     """
     if info is None or info.thread_id is None:
         raise NotDurable(
-            "There is no thread: compile the graph with a checkpointer and pass a thread_id, "
-            "or declare the tool EffectPolicy(recovery='read_only')."
+            "There is no thread: compile the graph with a checkpointer and pass a thread_id; or, "
+            "if this is a tool that changes nothing, declare it EffectPolicy(recovery='read_only')."
         )
     configurable = (config or {}).get("configurable", {})
     return Task(

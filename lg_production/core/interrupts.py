@@ -58,9 +58,12 @@ def was_for_another() -> bool:
 
 
 def pass_over(slot: int | None = None) -> Steps[None]:
-    """Consume the answers before `slot`, or all: those who asked for them will not ask again."""
+    """Consume the answers before `slot`, or all: those who asked for them will not ask again.
+
+    A run that died has lost the answers it was given: there may be fewer than were counted.
+    """
     here = yield from Call(place)
-    until = here.answers if slot is None else slot
+    until = here.answers if slot is None else min(slot, here.answers + here.pending)
     for _ in range(until - here.calls):
         yield from Call(lambda: interrupt({"passed_over": True}))
 

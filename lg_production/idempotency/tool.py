@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from ..core.database import Database
 from ..core.events import Observer
-from ..core.identity import ToolCallIdentity, identify
+from ..core.identity import ToolCallIdentity, decision, identify
 from ..core.keys import digest
 from ..core.steps import Call, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
@@ -216,7 +216,7 @@ class Idempotent(ToolWrapper):
             barrier=self.barrier,
             tool_call_id=identity.tool_call_id if identity else None,
             arguments=stored(arguments) if policy.store_arguments else None,
-            evidence=json.dumps(identity.task.evidence()) if identity else "{}",
+            evidence=evidence_of(identity),
             window=policy.window,
         )
 
@@ -239,6 +239,13 @@ def decided_by(request: ToolCallRequest) -> str:
     """Who resumes this run: the server's authenticated user, if there is one."""
     user = (request.runtime.config or {}).get("configurable", {}).get("langgraph_auth_user")
     return str(getattr(user, "identity", None) or "resume")
+
+
+def evidence_of(identity: ToolCallIdentity | None) -> str:
+    """What is stored beside an effect, as JSON: its task, and the decision that let it pass."""
+    named = decision.get()
+    told = identity.task.evidence() if identity else {}
+    return json.dumps({**told, **({"decision": named} if named else {})})
 
 
 def stored(arguments: Mapping[str, Any]) -> str:

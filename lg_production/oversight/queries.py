@@ -1,0 +1,105 @@
+"""What people look at: the queue, one case and who said what, and how they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from ..core.steps import Row, Statement
+from .decay import Case, Decided
+from .ledger import SEEN, recorded
+from .records import Action, Recorded
+
+LIST = (
+    "SELECT "
+    + SEEN
+    + """
+FROM lg_production.reviews r
+WHERE (%(state)s::text IS NULL OR r.state = %(state)s)
+  AND (%(thread_id)s::text IS NULL OR r.thread_id = %(thread_id)s)
+  AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+  AND (NOT %(waiting)s OR r.waiting_since IS NOT NULL)
+ORDER BY r.waiting_since NULLS LAST, r.created_at DESC LIMIT %(limit)s
+"""
+)
+FIND = (
+    "SELECT "
+    + SEEN
+    + """
+FROM lg_production.reviews r
+WHERE r.key >= %(low)s AND r.key <= %(high)s LIMIT 2
+"""
+)
+VOTES = """
+SELECT v.voted_at, v.round, v.reviewer, v.action, v.counted, v.seconds, v.message, v.arguments
+FROM lg_production.review_votes v WHERE v.key = %(key)s ORDER BY v.voted_at
+"""
+DECIDED = """
+SELECT v.reviewer, r.tool, v.voted_at, v.action, v.seconds::float8,
+  length(r.arguments::text) + length(r.evidence::text), r.canary, encode(r.key, 'hex')
+FROM lg_production.review_votes v JOIN lg_production.reviews r ON r.key = v.key
+WHERE v.counted AND v.voted_at > now() - %(age)s::interval
+  AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+ORDER BY v.voted_at
+"""
+CASES = """
+SELECT r.verdict, coalesce(r.opened_at, r.created_at), r.decided_at,
+  coalesce(r.outcome, CASE WHEN r.state = 'expired' THEN 'expired' END)
+FROM lg_production.reviews r
+WHERE r.created_at > now() - %(age)s::interval AND NOT r.canary
+  AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+"""
+
+
+class Vote(NamedTuple):
+    """What one person said about one case, and whether it counted."""
+
+    at: datetime
+    round: int
+    reviewer: str
+    action: Action
+    counted: bool
+    seconds: float
+    message: str
+    arguments: dict[str, Any] | None
+
+
+def listed(
+    state: str | None, thread_id: str | None, tenant: str | None, limit: int
+) -> Statement[list[Recorded]]:
+    """Reviews in a state; without one those that wait, who waited longest first."""
+    params = {
+        "state": state,
+        "thread_id": thread_id,
+        "tenant": tenant,
+        "waiting": state is None and thread_id is None,
+        "limit": limit,
+    }
+    return Statement(LIST, params, recorded, repeatable=True)
+
+
+def find(prefix: str) -> Statement[list[Recorded]]:
+    """The reviews whose key begins like this, at most two. `ValueError` for what is not hex."""
+    low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+    return Statement(FIND, {"low": low, "high": high}, recorded, repeatable=True)
+
+
+def votes(key: bytes) -> Statement[list[Vote]]:
+    """Who said what about a case, the late as well."""
+    return Statement(VOTES, {"key": key}, lambda rows: [Vote(*r) for r in rows], repeatable=True)
+
+
+def decided(age: timedelta, tenant: str | None = None) -> Statement[list[Decided]]:
+    """The votes that counted in this time, for `decay.Watch`."""
+    params = {"age": age, "tenant": tenant}
+    return Statement(DECIDED, params, lambda rows: [Decided(*r) for r in rows], repeatable=True)
+
+
+def cases(age: timedelta, tenant: str | None = None) -> Statement[list[Case]]:
+    """The calls that were routed in this time, for `decay.queue`."""
+
+    def read(rows: Sequence[Row]) -> list[Case]:
+        return [Case(*row) for row in rows]
+
+    return Statement(CASES, {"age": age, "tenant": tenant}, read, repeatable=True)

@@ -1,0 +1,288 @@
+"""`lg-production reviews`: decide about calls that wait, and stop what must not go on."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from .core.database import Database
+from .core.events import log_events
+from .core.steps import drive
+from .effects_cli import database_of
+from .oversight import people, queries, stops
+from .oversight.answers import Answer, Unreadable, coerce
+from .oversight.asking import Asker, blind, cast, reasons
+from .oversight.decay import Watch, queue
+from .oversight.records import Action, Recorded, State
+
+reviews = typer.Typer(no_args_is_help=True, help="Calls that wait for a person, and the stops.")
+console = Console()
+Key = Annotated[str, typer.Argument(help="A key, or its beginning.")]
+Version = Annotated[int, typer.Option(help="The version you saw (reviews show).")]
+By = Annotated[str, typer.Option(help="Who decides.")]
+Tenant = Annotated[str | None, typer.Option(help="Only this tenant.")]
+Message = Annotated[str, typer.Option(help="Why; the model is told, and it is kept.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Scope = Annotated[
+    str, typer.Argument(help="all, or thread:…, agent:…, tool:…, tenant:… with the name.")
+]
+
+
+@reviews.command("list")
+def list_(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(help="Instead of those that wait: decided …")] = None,
+    thread: Annotated[str | None, typer.Option(help="Only this thread.")] = None,
+    tenant: Tenant = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits for a person, longest first, after denying what is overdue."""
+    if state is not None and state not in get_args(State):
+        raise typer.BadParameter(f"{state!r} is not one of {', '.join(get_args(State))}")
+    database = database_of(context)
+    drive(people.sweep_steps(tenant=tenant), database, [log_events])
+    found = database.execute(queries.listed(state, thread, tenant, limit))
+    if as_json:
+        for row in found:
+            typer.echo(json.dumps(_plain(row), default=str))
+        return
+    table = Table(Column("key", no_wrap=True), "tool", "why", "state", box=None)
+    for heading in ("version", "agreed", "assigned", "claimed", "until", "thread"):
+        table.add_column(heading)
+    for row in found:
+        table.add_row(
+            row.key.hex()[:12], escape(row.tool), ", ".join(reasons(row)),
+            row.outcome or row.state, str(row.version),
+            f"{len(row.voters)}/{row.quorum}", escape(row.assigned_to),
+            escape(row.claimed_by or ""), _at(row.expires_at), escape(row.thread_id),
+        )  # fmt: skip
+    console.print(table if found else "No reviews.")
+
+
+@reviews.command()
+def show(context: typer.Context, key: Key, as_json: AsJson = False) -> None:
+    """Show one review whole, and who said what about it."""
+    database = database_of(context)
+    row = _one(database, key)
+    said = database.execute(queries.votes(row.key))
+    if as_json:
+        votes = [vote._asdict() for vote in said]
+        typer.echo(json.dumps({**_plain(row), "votes": votes}, default=str))
+        return
+    for name, value in _plain(row).items():
+        text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+        console.print(f"[bold]{name:>14}[/]  {escape(text)}", highlight=False)
+    for vote in said:
+        counted = "" if vote.counted else " (too late)"
+        console.print(
+            f"[bold]          vote[/]  {vote.at:%Y-%m-%d %H:%M:%S} {vote.action} by "
+            f"{escape(vote.reviewer)}{counted} after {vote.seconds:.0f} s: {escape(vote.message)}",
+            highlight=False,
+        )
+
+
+@reviews.command()
+def claim(
+    context: typer.Context,
+    key: Key,
+    by: By = "",
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30,
+    take_over: Annotated[bool, typer.Option(help="Out of somebody else's hands.")] = False,
+) -> None:
+    """Keep others from deciding about it meanwhile."""
+    database, who = database_of(context), by or getpass.getuser()
+    row = _one(database, key)
+    lease = timedelta(minutes=minutes)
+    held = database.execute(people.claim(row.key, who, lease, take_over=take_over))
+    if held is None:
+        owner = f" by {row.claimed_by}" if row.claimed_by else ""
+        raise typer.BadParameter(
+            f"it is {row.state}, claimed{owner}, or not for you: look at it (reviews show)"
+        )
+    console.print(f"claimed until {_at(held.claim_until)}", highlight=False)
+
+
+@reviews.command()
+def approve(context: typer.Context, key: Key, version: Version, by: By = "") -> None:
+    """Let the call run as it is shown. It runs when its thread is resumed."""
+    _decide(context, key, version, by, "approve")
+
+
+@reviews.command()
+def edit(
+    context: typer.Context,
+    key: Key,
+    arguments: Annotated[str, typer.Argument(help="All arguments, as JSON.")],
+    version: Version,
+    by: By = "",
+    message: Message = "",
+) -> None:
+    """Let the call run with these arguments instead."""
+    try:
+        edited = json.loads(arguments)
+    except ValueError as error:
+        raise typer.BadParameter("ARGUMENTS is not JSON") from error
+    if not isinstance(edited, dict):
+        raise typer.BadParameter("ARGUMENTS must be a JSON object")
+    _decide(context, key, version, by, "edit", message, edited)
+
+
+@reviews.command()
+def reject(
+    context: typer.Context, key: Key, version: Version, by: By = "", message: Message = ""
+) -> None:
+    """Do not let the call run. One is enough."""
+    _decide(context, key, version, by, "reject", message)
+
+
+@reviews.command()
+def respond(
+    context: typer.Context, key: Key, version: Version, message: Message, by: By = ""
+) -> None:
+    """Answer instead of the tool: --message is its result."""
+    if not message.strip():
+        raise typer.BadParameter("--message is what the tool would have said")
+    _decide(context, key, version, by, "respond", message)
+
+
+@reviews.command()
+def stop(
+    context: typer.Context,
+    scope: Scope,
+    reason: Annotated[str, typer.Option(help="Why; kept with the stop.")],
+    by: By = "",
+) -> None:
+    """Stop it: before the next model or tool call of every run that has a StopButton."""
+    if not reason.strip():
+        raise typer.BadParameter("--reason must say why")
+    try:
+        steps = stops.press(scope, by=by or getpass.getuser(), reason=reason)
+        pressed = drive(steps, database_of(context))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    console.print(f"{escape(pressed.scope)} is stopped (stop {pressed.id}).", highlight=False)
+
+
+@reviews.command()
+def lift(context: typer.Context, scope: Scope, by: By = "") -> None:
+    """Let it go on. Threads that were stopped go on when they are resumed."""
+    try:
+        lifted = database_of(context).execute(stops.lift(scope, by=by or getpass.getuser()))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if not lifted:
+        raise typer.BadParameter(f"nothing stops {scope!r}")
+    console.print(f"{escape(scope)} goes on.", highlight=False)
+
+
+@reviews.command()
+def stats(
+    context: typer.Context,
+    days: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 30,
+    agreed_hours: Annotated[float, typer.Option(min=0.01, help="Within which to decide.")] = 4,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the queue fares, how people decide, and who has begun to wave things through."""
+    database, age = database_of(context), timedelta(days=days)
+    cases = database.execute(queries.cases(age, tenant))
+    found = queue(cases, datetime.now(UTC), timedelta(hours=agreed_hours))
+    votes, watch = database.execute(queries.decided(age, tenant)), Watch()
+    habits, alarms = watch.habits(votes), watch.alarms(votes)
+    standing = database.execute(stops.standing())
+    if as_json:
+        told = {
+            "queue": asdict(found),
+            "habits": [asdict(one) for one in habits],
+            "alarms": [asdict(alarm) for alarm in alarms],
+            "stops": [asdict(one) for one in standing],
+        }
+        typer.echo(json.dumps(told, default=str))
+        return
+    console.print(
+        f"{found.routed} routed, {found.escalated.value:.0%} to people, {found.waiting} wait "
+        f"(half of them {found.age_p50:.0f} s or more); decided in {found.decided_p50:.0f} s, "
+        f"{found.late.value:.0%} late, {found.timeouts.value:.0%} ended by their deadline, "
+        f"{found.overridden.value:.0%} edited or rejected.",
+        highlight=False,
+    )
+    table = Table("reviewer", "tool", "week", box=None)
+    for heading in ("cases", "approved", "edited", "too fast", "median s", "canaries missed"):
+        table.add_column(heading, justify="right")
+    for one in habits:
+        table.add_row(
+            escape(one.reviewer), escape(one.tool), str(one.week), str(one.n),
+            f"{one.approval.value:.0%}", f"{one.edits.value:.0%}", f"{one.fast.value:.0%}",
+            f"{one.p50:.0f}", f"{one.missed}/{one.canaries}",
+        )  # fmt: skip
+    if habits:
+        console.print(table)
+    for alarm in alarms:
+        console.print(f"[red]{escape(alarm.reviewer)} {alarm.week}: {escape(alarm.reason)}[/]")
+    for one_stop in standing:
+        console.print(f"[red]stopped: {escape(one_stop.scope)} by {escape(one_stop.stopped_by)}[/]")
+
+
+# ------------------------------------------------------------------------------------ one vote
+
+
+def _decide(
+    context: typer.Context, key: str, version: int, by: str, action: Action, message: str = "",
+    edited: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    database, who = database_of(context), by or getpass.getuser()
+    row = _one(database, key)
+    if row.waits and row.version != version:
+        raise typer.BadParameter(f"it is at version {row.version}: look at what it shows now")
+    arguments = None if edited is None else coerce(edited, row.proposed, None)
+    assert not isinstance(arguments, Unreadable)  # noqa: S101 - only a tool's schema says so
+    answer, was_over = Answer(action, message, arguments), not row.waits
+    row, problem = drive(cast(row, answer, Asker("", who)), database, [log_events])
+    if problem:
+        raise typer.BadParameter(problem)
+    if was_over or (row.state == "decided" and who not in row.decided_by):
+        raise typer.BadParameter(f"too late: it is {_outcome(row)}")
+    left = row.quorum - len(row.voters)
+    console.print(
+        f"{row.tool}: {_outcome(row)}. Resume its thread {row.thread_id} (with None as the input)."
+        if row.state == "decided"
+        else f"{row.tool}: {left} more must agree.",
+        highlight=False, markup=False,
+    )  # fmt: skip
+
+
+def _outcome(row: Recorded) -> str:
+    by = f" by {', '.join(row.decided_by)}" if row.decided_by else ""
+    return f"{row.outcome or row.state}{by}"
+
+
+def _one(database: Database, key: str) -> Recorded:
+    try:
+        found = database.execute(queries.find(key))
+    except ValueError as error:
+        raise typer.BadParameter(f"{key!r} is not hexadecimal") from error
+    if len(found) != 1:
+        many = "several reviews begin" if found else "no review begins"
+        raise typer.BadParameter(f"{many} with {key!r}")
+    return found[0]
+
+
+def _plain(row: Recorded) -> dict[str, Any]:
+    """A row as its reviewer may see it: a sample and a canary look like any other."""
+    hidden = {"canary", "stratum", "probability", "asked_task", "asked_slot", "asked_version"}
+    told = {name: value for name, value in asdict(row).items() if name not in hidden}
+    seen = {"verdict": blind(row), "reasons": reasons(row)}
+    return {**told, **seen, "key": row.key.hex(), "digest": row.digest.hex()}
+
+
+def _at(when: datetime | None) -> str:
+    return f"{when:%m-%d %H:%M}" if when else ""
