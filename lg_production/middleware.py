@@ -13,6 +13,7 @@ from .core.wrappers import ToolWrapper
 from .cost import BudgetGuard, LoopGuard
 from .errors import ExtraMissing
 from .idempotency import Idempotent
+from .oversight import StopButton
 
 try:
     from langchain.agents.middleware import AgentMiddleware, hook_config
@@ -77,6 +78,16 @@ class ModelWrapperMiddleware(AgentMiddleware[Any, Any, Any]):
         return await self.wrapper.awrap_model_call(request, handler)
 
 
+class StopButtonMiddleware(ToolWrapperMiddleware, ModelWrapperMiddleware):
+    """A `StopButton` before every call of a model and of a tool."""
+
+    wrapper: StopButton
+
+    def __init__(self, button: StopButton) -> None:
+        AgentMiddleware.__init__(self)
+        self.wrapper = button
+
+
 class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
     """A guard before the model as an agent middleware: it lets the run go on, or ends it.
 
@@ -115,6 +126,8 @@ def as_middleware(
     """Each guard as a middleware for `create_agent`, in their order: the first is outermost."""
 
     def one(guard: Any) -> AgentMiddleware[Any, Any, Any]:
+        if isinstance(guard, StopButton):
+            return StopButtonMiddleware(guard)
         if isinstance(guard, ToolWrapper):
             return ToolWrapperMiddleware(guard)
         if isinstance(guard, ModelWrapper):

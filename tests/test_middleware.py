@@ -11,6 +11,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ToolErrorMiddleware
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
+from langgraph.types import Command
 
 from lg_production import (
     Breaker,
@@ -21,12 +22,18 @@ from lg_production import (
     BudgetPolicy,
     Checkpointer,
     Database,
+    Idempotent,
     Limit,
     Limits,
     LoopBreaker,
     LoopGuard,
     ModelBreaker,
+    Review,
+    ReviewPolicy,
+    Stakes,
+    StopButton,
 )
+from lg_production.errors import Stopped
 from lg_production.middleware import as_middleware
 from tests.cost.models_for_tests import books, model
 
@@ -127,3 +134,35 @@ def test_what_is_no_guard_is_refused() -> None:
     """At construction, not at the first call."""
     with pytest.raises(TypeError, match="no guard"):
         as_middleware(object())  # type: ignore[arg-type]
+
+
+def test_a_stop_button_stands_before_models_and_before_tools(database: Database, run: Any) -> None:
+    """One middleware, both kinds of call: pressed inside a tool, the next model is not asked."""
+    button = StopButton(database, then="model", max_age=timedelta(0))
+    asked: list[str] = []
+
+    def body(words: str) -> str:
+        asked.append(words)
+        button.press("all", by="anna", reason="drill")
+        return words
+
+    agent = agent_of(database, [asks(n, f"words {n}") for n in range(3)], [button], body)
+    with pytest.raises(Stopped):
+        run(agent)
+
+    assert ["words 0"] == asked
+
+
+def test_a_review_in_an_agent_asks_and_runs_what_was_approved(database: Database, run: Any) -> None:
+    """`create_agent` with `Review` outside of `Idempotent`: nothing runs before the answer."""
+    policy = ReviewPolicy(tools={"search": Stakes(tier="high")})
+    guards = [Review(database, policy), Idempotent(database)]
+    searched: list[str] = []
+    agent = agent_of(database, [asks(0), []], guards, lambda words: searched.append(words) or "ok")
+
+    asked = run(agent)["__interrupt__"]
+    before = list(searched)
+    agent.invoke(Command(resume={"type": "approve"}), RUN)
+
+    assert 1 == len(asked)
+    assert ([], ["x"]) == (before, searched)

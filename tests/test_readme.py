@@ -10,6 +10,7 @@ import pytest
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import tools_condition
+from langgraph.types import Command
 
 import lg_production
 from lg_production.idempotency.policy import Recovery
@@ -49,7 +50,7 @@ class Invoice(TypedDict, total=False):
 
 def test_the_readme_runs(database):
     """Every fence, in order of need: the tool, the node, the step."""
-    ten_lines, booking, step, _ = fences(README)
+    ten_lines, booking, step, *_ = fences(README)
     builder = StateGraph(MessagesState)
     builder.add_node(
         "model", says(call("search_flights", to="LIS"), call("book_flight", flight="TP 123"))
@@ -74,6 +75,36 @@ def test_the_readme_runs(database):
 
     assert ["TP 123"] == [flight for flight, _ in airline.booked]
     assert "receipt of 7" == graph.invoke({"invoice": "7"}, thread())["receipt"]
+
+
+def test_the_code_about_people_runs(database):
+    """The flight that costs too much waits for a person, and is booked once she approves."""
+    booked: list[str] = []
+
+    @tool
+    def book_flight(flight: str) -> str:
+        """Book."""
+        booked.append(flight)
+        return "booked"
+
+    builder = StateGraph(MessagesState)
+    scope: dict[str, Any] = {
+        "database": database, "builder": builder, "search_flights": search_flights,
+        "book_flight": book_flight, "price_of": lambda arguments: 50_000, "chat_model": None,
+    }  # fmt: skip
+
+    exec(fences(README)[3], scope)
+    builder.add_node("model", says(call("book_flight", flight="TP 123")))
+    builder.add_edge(START, "model")
+    builder.add_edge("model", "route")
+    builder.add_edge("tools", "model")
+    graph = builder.compile(checkpointer=lg_production.Checkpointer(database))
+    config = thread()
+    waiting = graph.invoke(ASK, config)["__interrupt__"]
+    before = list(booked)
+    graph.invoke(Command(resume={"type": "approve"}), config)
+
+    assert (1, [], ["TP 123"]) == (len(waiting), before, booked)
 
 
 @pytest.mark.parametrize("text", [fences(README)[-1], *fences(COST.read_text())])

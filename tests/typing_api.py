@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, assert_type
 
 import psycopg
@@ -17,6 +18,7 @@ from lg_production import (
     BudgetGuard,
     BudgetPolicy,
     Checkpointer,
+    ConfidenceRouter,
     Database,
     EffectPolicy,
     Event,
@@ -36,8 +38,13 @@ from lg_production import (
     Price,
     PriceBook,
     RetryPolicy,
+    Review,
+    ReviewPolicy,
     RoutingPolicy,
+    Stakes,
+    StopButton,
     Unknown,
+    Verbalised,
     compensate,
     current_effect,
     embedded_database,
@@ -88,6 +95,7 @@ def uses() -> None:
     assert_type(compensate(node.idempotent, "thread"), list[str])
     print(plain, Checkpointer(database, types=[Event]))
     spends(database)
+    asks(database)
 
 
 def spends(database: Database) -> None:
@@ -105,3 +113,14 @@ def spends(database: Database) -> None:
     assert_type(wrapped_model(None, router, ModelBreaker(database), counted), WrappedModel)
     node = tool_node([book], LoopBreaker(LoopPolicy()), Limits(database, policy), Breaker(database))
     print(node, as_middleware(LoopGuard(), guard, counted), BudgetCallback(budget))
+
+
+def asks(database: Database) -> None:
+    """Human oversight, as its page has it."""
+    stakes = Stakes(tier="medium", amount="price", amount_over=Decimal(500))
+    policy = ReviewPolicy(tools={"book": stakes}, threshold=0.8)
+    router = ConfidenceRouter(database, policy, scorers=[Verbalised()])
+    review = Review(database, policy, tools=[book], scorers=[Verbalised()])
+    button = StopButton(database, then="model")
+    node = tool_node([book], button, review, Idempotent(database))
+    print(node, router.destinations, as_middleware(button, review))
