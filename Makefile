@@ -19,7 +19,7 @@ demo: $(READY) ## seven incidents, plain LangGraph beside lg_production (MODEL=a
 	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
 
 test: $(READY) ## the test suite
-	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev,oracles]' && .venv/bin/python -m pytest -q
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev,oracles]' && .venv/bin/python -m pytest -q -n auto --dist worksteal
 
 lint: $(READY) ## ruff and mypy --strict
 	@$(PY) -m ruff check . && .venv/bin/python -m ruff format --check . && .venv/bin/python -m mypy

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 COMMANDS: dict[str, tuple[str, Sequence[str]]] = {
-    "test": ("Run the test suite.", ("-m", "pytest", "-q")),
+    "test": ("Run the test suite.", ("-m", "pytest", "-q", "-n", "auto")),
     "torture": ("Random kill -9, until all work is done.", ("-m", "tests.torture")),
     "bench": ("What idempotency costs, beside others.", ("-m", "evals.benchmarks")),
     "evals-tau2": ("tau2-bench, every write delivered twice.", ("-m", "evals.tau2")),

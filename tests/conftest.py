@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -13,6 +14,7 @@ from lg_production import Checkpointer, Database
 from lg_production.core.embedded import embedded_server
 
 NUMBERS = count()
+os.environ["COLUMNS"] = "200"  # what a terminal prints is not cut, whoever runs the tests
 
 
 def url_of(server_url: str, name: str) -> str:

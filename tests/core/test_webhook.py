@@ -199,7 +199,9 @@ def test_jitter_is_full():
         ("nan", 0.5),
         ("-3", 0.5),
         ("soon", 0.5),
-        (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 60),
+        pytest.param(
+            format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 60, id="tomorrow"
+        ),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0.5),
     ],
 )

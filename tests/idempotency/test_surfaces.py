@@ -554,7 +554,7 @@ def test_what_a_probe_finds_is_what_the_tool_would_have_returned(
         "custom text",
         ValueError,
         (ValueError, KeyError),
-        lambda e: f"seen {e}",
+        pytest.param(lambda e: f"seen {e}", id="function"),
         "default",
     ],
     ids=str,
