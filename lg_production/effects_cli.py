@@ -19,6 +19,7 @@ from .idempotency.decisions import ACTIONS, Decision
 from .idempotency.key import canonical
 from .idempotency.maintenance import Entry
 from .idempotency.questions import outcome_of
+from .terminal import only
 
 effects = typer.Typer(no_args_is_help=True, help="The ledger of effects.")
 console = Console()
@@ -159,14 +160,7 @@ def prune(
 
 
 def _one(database: Database, key: str) -> Entry:
-    try:
-        found = database.execute(maintenance.entry(key))
-    except ValueError as error:
-        raise typer.BadParameter(f"{key!r} is not hexadecimal") from error
-    if len(found) != 1:
-        many = "several effects begin" if found else "no effect begins"
-        raise typer.BadParameter(f"{many} with {key!r}")
-    return found[0]
+    return only(lambda: database.execute(maintenance.entry(key)), key, "effect")
 
 
 def _state(state: str | None) -> Any:

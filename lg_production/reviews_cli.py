@@ -20,8 +20,12 @@ from .effects_cli import database_of
 from .oversight import people, queries, stops
 from .oversight.answers import Answer, Unreadable, coerce
 from .oversight.asking import Asker, blind, cast, reasons
-from .oversight.decay import Watch, queue
+from .oversight.calibration import Rate
+from .oversight.canaries import Canary, seed_steps
+from .oversight.decay import Recommendation, Watch, queue
 from .oversight.records import Action, Recorded, State
+from .oversight.watching import Watcher
+from .terminal import only
 
 reviews = typer.Typer(no_args_is_help=True, help="Calls that wait for a person, and the stops.")
 console = Console()
@@ -185,6 +189,50 @@ def lift(context: typer.Context, scope: Scope, by: By = "") -> None:
 
 
 @reviews.command()
+def incident(
+    context: typer.Context,
+    key: Key,
+    note: Annotated[str, typer.Option(help="What went wrong.")],
+    by: By = "",
+) -> None:
+    """Report that something went wrong although people had approved it; `stats` counts it."""
+    if not note.strip():
+        raise typer.BadParameter("--note must say what went wrong")
+    database = database_of(context)
+    row = _one(database, key)
+    if not database.execute(queries.report(row.key, note, by or getpass.getuser())):
+        raise typer.BadParameter("it was a canary: nothing can have come of it")
+    console.print(f"noted for {row.tool} {row.key.hex()[:12]}", highlight=False, markup=False)
+
+
+@reviews.command()
+def seed(
+    context: typer.Context,
+    file: Annotated[
+        typer.FileText, typer.Argument(help='JSON lines: {"tool": …, "arguments": {…}}.')
+    ],
+    rate: Annotated[float, typer.Option(min=0, max=1, help="Of the cases that wait.")] = 0.05,
+    tenant: Tenant = None,
+) -> None:
+    """Put canaries, known to be wrong, beside a share of what waits. They never run."""
+    database = database_of(context)
+    canaries = [_canary(line, number) for number, line in enumerate(file, 1) if line.strip()]
+    watcher = Watcher(tenant=tenant)
+    steps = seed_steps(canaries, rate, tenant=tenant, watcher=watcher)
+    planted = drive(steps, database, [log_events])
+    console.print(f"{len(planted)} canaries wait among the rest.", highlight=False)
+
+
+def _canary(line: str, number: int) -> Canary:
+    try:
+        read = json.loads(line)
+        return Canary(str(read["tool"]), dict(read["arguments"]), dict(read.get("evidence", {})))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        problem = 'is not like {"tool": "pay", "arguments": {"euros": 99000}}'
+        raise typer.BadParameter(f"line {number} {problem}") from error
+
+
+@reviews.command()
 def stats(
     context: typer.Context,
     days: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 30,
@@ -198,12 +246,14 @@ def stats(
     found = queue(cases, datetime.now(UTC), timedelta(hours=agreed_hours))
     votes, watch = database.execute(queries.decided(age, tenant)), Watch()
     habits, alarms = watch.habits(votes), watch.alarms(votes)
+    asked = Watcher(watch=watch, tenant=tenant).judged(votes, datetime.now(UTC))
     standing = database.execute(stops.standing())
     if as_json:
         told = {
             "queue": asdict(found),
             "habits": [asdict(one) for one in habits],
             "alarms": [asdict(alarm) for alarm in alarms],
+            "recommended": {tool: asdict(one) for tool, one in asked.items()},
             "stops": [asdict(one) for one in standing],
         }
         typer.echo(json.dumps(told, default=str))
@@ -212,24 +262,47 @@ def stats(
         f"{found.routed} routed, {found.escalated.value:.0%} to people, {found.waiting} wait "
         f"(half of them {found.age_p50:.0f} s or more); decided in {found.decided_p50:.0f} s, "
         f"{found.late.value:.0%} late, {found.timeouts.value:.0%} ended by their deadline, "
-        f"{found.overridden.value:.0%} edited or rejected.",
+        f"{found.overridden.value:.0%} edited or rejected; of what was approved "
+        f"{found.incidents.value:.0%} went wrong.",
         highlight=False,
     )
     table = Table("reviewer", "tool", "week", box=None)
-    for heading in ("cases", "approved", "edited", "too fast", "median s", "canaries missed"):
+    for heading in (
+        "cases",
+        "approved",
+        "edited",
+        "too fast",
+        "median s",
+        "agrees",
+        "canaries missed",
+    ):
         table.add_column(heading, justify="right")
     for one in habits:
         table.add_row(
             escape(one.reviewer), escape(one.tool), str(one.week), str(one.n),
-            f"{one.approval.value:.0%}", f"{one.edits.value:.0%}", f"{one.fast.value:.0%}",
-            f"{one.p50:.0f}", f"{one.missed}/{one.canaries}",
+            _share(one.approval), _share(one.edits), _share(one.fast), f"{one.p50:.0f}",
+            f"{_share(one.agreement)}{'' if one.kappa is None else f' κ {one.kappa:.2f}'}",
+            f"{one.missed}/{one.canaries}",
         )  # fmt: skip
     if habits:
         console.print(table)
     for alarm in alarms:
         console.print(f"[red]{escape(alarm.reviewer)} {alarm.week}: {escape(alarm.reason)}[/]")
+    for tool, one_asked in asked.items():
+        console.print(f"[yellow]{escape(tool)}: {_remedy(one_asked)}[/]")
     for one_stop in standing:
         console.print(f"[red]stopped: {escape(one_stop.scope)} by {escape(one_stop.stopped_by)}[/]")
+
+
+def _share(rate: Rate) -> str:
+    """A share with its interval; nothing where there was no case."""
+    return f"{rate.value:.0%} ({rate.low:.0%}–{rate.high:.0%})" if rate.n else ""
+
+
+def _remedy(asked: Recommendation) -> str:
+    more = f"sample {asked.review_rate:g} times as many" if asked.review_rate > 1 else ""
+    second = "ask a second person" if asked.second_person else ""
+    return " and ".join(part for part in (more, second) if part) + " (a Watcher does)"
 
 
 # ------------------------------------------------------------------------------------ one vote
@@ -251,6 +324,10 @@ def _decide(
         raise typer.BadParameter(problem)
     if was_over or (row.state == "decided" and who not in row.decided_by):
         raise typer.BadParameter(f"too late: it is {_outcome(row)}")
+    if row.canary and row.state == "decided":
+        caught = "You caught it." if row.outcome != "approve" else "You missed it."
+        console.print(f"This was a canary: known to be wrong, and never to run. {caught}")
+        return
     left = row.quorum - len(row.voters)
     console.print(
         f"{row.tool}: {_outcome(row)}. Resume its thread {row.thread_id} (with None as the input)."
@@ -266,14 +343,7 @@ def _outcome(row: Recorded) -> str:
 
 
 def _one(database: Database, key: str) -> Recorded:
-    try:
-        found = database.execute(queries.find(key))
-    except ValueError as error:
-        raise typer.BadParameter(f"{key!r} is not hexadecimal") from error
-    if len(found) != 1:
-        many = "several reviews begin" if found else "no review begins"
-        raise typer.BadParameter(f"{many} with {key!r}")
-    return found[0]
+    return only(lambda: database.execute(queries.find(key)), key, "review")
 
 
 def _plain(row: Recorded) -> dict[str, Any]:

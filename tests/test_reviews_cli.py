@@ -182,3 +182,45 @@ def test_what_has_changed_is_looked_at_again(desk: Desk) -> None:
 
     assert 2 == desk.decides("approve").exit_code
     assert desk.office.row().waits
+
+
+def test_canaries_are_put_among_the_rest_and_told_of_afterwards(desk: Desk, tmp_path: Any) -> None:
+    """In the list they are like any case; whoever approves one is told, and it is counted."""
+    file = tmp_path / "canaries.jsonl"
+    file.write_text('{"tool": "pay", "arguments": {"to": "mallory", "amount": 90000}}\n\n')
+    seeded = desk.types("seed", str(file), "--rate", "1")
+    rows = [json.loads(line) for line in desk.types("list", "--json").stdout.splitlines()]
+    (canary,) = [row for row in rows if row["arguments"]["to"] == "mallory"]
+    (real,) = [row for row in rows if row["arguments"]["to"] == "ann"]
+
+    approved = desk.types("approve", canary["key"][:12], "--version", "1", "--by", "bo")
+    told = json.loads(desk.types("stats", "--json").stdout)
+
+    assert "1 canaries wait" in seeded.stdout
+    assert canary.keys() == real.keys()
+    assert canary["reasons"] == real["reasons"]
+    assert "You missed it" in approved.stdout
+    assert [1] == [habit["missed"] for habit in told["habits"]]
+    assert desk.types("incident", canary["key"][:12], "--note", "x").exit_code
+
+
+def test_a_file_of_canaries_that_is_none_is_refused(desk: Desk, tmp_path: Any) -> None:
+    """With the number of the line."""
+    file = tmp_path / "canaries.jsonl"
+    file.write_text('{"tool": "pay", "arguments": {}}\n{"tool": "pay"}\n')
+
+    refused = desk.types("seed", str(file))
+
+    assert refused.exit_code
+    assert "line 2" in refused.output
+
+
+def test_what_went_wrong_after_all_is_counted(desk: Desk) -> None:
+    """An incident after approval is reported, and shows in the numbers."""
+    desk.decides("approve")
+    noted = desk.types("incident", desk.key[:12], "--note", "paid the wrong Ann", "--by", "cy")
+    told = json.loads(desk.types("stats", "--json").stdout)
+
+    assert "noted for pay" in noted.stdout
+    assert (1.0, 1) == (told["queue"]["incidents"]["value"], told["queue"]["incidents"]["n"])
+    assert "100% went wrong" in desk.types("stats").stdout

@@ -39,23 +39,23 @@ WITH wanted AS (
     %(tool)s::text[], %(tool_call_id)s::text[], %(arguments)s::text[], %(digest)s::bytea[],
     %(policy_hash)s::text[], %(verdict)s::text[], %(reasons)s::text[], %(confidence)s::float8[],
     %(scores)s::text[], %(alternatives)s::text[], %(provenance)s::text[], %(evidence)s::text[],
-    %(stratum)s::text[], %(probability)s::float8[], %(canary)s::boolean[], %(quorum)s::int[],
-    %(patience)s::float8[], %(requester)s::text[], %(assigned_to)s::text[]
+    %(stratum)s::text[], %(probability)s::float8[], %(draw)s::float8[], %(canary)s::boolean[],
+    %(quorum)s::int[], %(patience)s::float8[], %(requester)s::text[], %(assigned_to)s::text[]
   ) WITH ORDINALITY AS w (
     key, tenant, thread_id, agent, tool, tool_call_id, arguments, digest, policy_hash, verdict,
-    reasons, confidence, scores, alternatives, provenance, evidence, stratum, probability,
+    reasons, confidence, scores, alternatives, provenance, evidence, stratum, probability, draw,
     canary, quorum, patience, requester, assigned_to, n)
   LIMIT cardinality(%(key)s::bytea[])  -- tells the planner that they are few
 ),
 inserted AS (
   INSERT INTO lg_production.reviews (
     key, tenant, thread_id, agent, tool, tool_call_id, arguments, digest, policy_hash, verdict,
-    reasons, confidence, scores, alternatives, provenance, evidence, stratum, probability,
+    reasons, confidence, scores, alternatives, provenance, evidence, stratum, probability, draw,
     canary, quorum, patience, requester, assigned_to, state)
   SELECT w.key, w.tenant, w.thread_id, w.agent, w.tool, w.tool_call_id, w.arguments::json,
     w.digest, w.policy_hash, w.verdict,
     ARRAY(SELECT json_array_elements_text(w.reasons::json)), w.confidence, w.scores::json,
-    w.alternatives::json, w.provenance::json, w.evidence::json, w.stratum, w.probability,
+    w.alternatives::json, w.provenance::json, w.evidence::json, w.stratum, w.probability, w.draw,
     w.canary, w.quorum, w.patience, w.requester, w.assigned_to, 'routed'
   FROM wanted w
   WHERE NOT EXISTS (SELECT FROM lg_production.reviews r WHERE r.key = w.key)
@@ -117,6 +117,7 @@ def columns(row: Routed) -> dict[str, Any]:
         "evidence": as_json(row.evidence),
         "stratum": verdict.stratum,
         "probability": float(verdict.probability),
+        "draw": verdict.draw,
         "canary": row.canary,
         "quorum": verdict.quorum,
         "patience": verdict.expires.total_seconds() if verdict.expires else None,
@@ -319,6 +320,7 @@ SET state = 'routed', version = r.version + 1, round = r.round + 1, outcome = NU
     confidence = %(confidence)s, scores = %(scores)s::json,
     alternatives = %(alternatives)s::json, provenance = %(provenance)s::json,
     evidence = %(evidence)s::json, stratum = %(stratum)s, probability = %(probability)s,
+    draw = %(draw)s,
     quorum = %(quorum)s, patience = %(patience)s
 WHERE r.key = %(key)s AND r.version = %(version)s
 RETURNING """

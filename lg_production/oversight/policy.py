@@ -202,6 +202,7 @@ class ReviewPolicy(BaseModel):
             quorum=self.quorum if route == "two_person" else 1,
             stratum=facts.stratum,
             probability=facts.rate if route in ("auto", "sample") else 1.0,
+            draw=facts.draw if facts.draw < 1 else None,
             expires=self.expires,
         )
 

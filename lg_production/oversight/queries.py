@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from ..core.steps import Row, Statement
 from .decay import Case, Decided
-from .ledger import SEEN, recorded
+from .ledger import SEEN, clean, recorded
 from .records import Action, Recorded
+from .thresholds import Label
 
 LIST = (
     "SELECT "
@@ -45,10 +46,33 @@ ORDER BY v.voted_at
 """
 CASES = """
 SELECT r.verdict, coalesce(r.opened_at, r.created_at), r.decided_at,
-  coalesce(r.outcome, CASE WHEN r.state = 'expired' THEN 'expired' END)
+  coalesce(r.outcome, CASE WHEN r.state = 'expired' THEN 'expired' END),
+  EXISTS (SELECT FROM lg_production.review_incidents i WHERE i.key = r.key)
 FROM lg_production.reviews r
 WHERE r.created_at > now() - %(age)s::interval AND NOT r.canary
   AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+"""
+LABELS = """
+SELECT r.confidence, r.outcome = 'approve', r.probability, r.stratum, r.draw
+FROM lg_production.reviews r
+WHERE r.state = 'decided' AND r.outcome IN ('approve', 'edit', 'reject') AND NOT r.canary
+  AND r.confidence IS NOT NULL AND r.probability > 0
+  AND r.created_at >= %(start)s AND r.decided_at < %(end)s
+  AND (%(tool)s::text IS NULL OR r.tool = %(tool)s)
+  AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+ORDER BY r.decided_at, r.key
+"""
+SCORES = """
+SELECT r.created_at, r.confidence FROM lg_production.reviews r
+WHERE r.confidence IS NOT NULL AND NOT r.canary AND r.created_at >= %(start)s
+  AND (%(tool)s::text IS NULL OR r.tool = %(tool)s)
+  AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+ORDER BY r.created_at
+"""
+REPORT = """
+INSERT INTO lg_production.review_incidents (key, note, reported_by)
+SELECT r.key, %(note)s, %(by)s FROM lg_production.reviews r
+WHERE r.key = %(key)s AND NOT r.canary RETURNING 1
 """
 
 
@@ -103,3 +127,42 @@ def cases(age: timedelta, tenant: str | None = None) -> Statement[list[Case]]:
         return [Case(*row) for row in rows]
 
     return Statement(CASES, {"age": age, "tenant": tenant}, read, repeatable=True)
+
+
+def labels(
+    start: datetime, end: datetime, tool: str | None = None, tenant: str | None = None
+) -> Statement[list[Label]]:
+    """What people decided between these moments about calls that had a score, as labels.
+
+    An approval is correct, an edit and a rejection are not; responses, canaries and what ran out
+    of time are none. For `SelectiveRisk`, `EscapeRate` and the calibrations.
+    """
+    params = {"start": start, "end": end, "tool": tool, "tenant": tenant}
+
+    def read(rows: Sequence[Row]) -> list[Label]:
+        return [Label(*row) for row in rows]
+
+    return Statement(LABELS, params, read, repeatable=True)
+
+
+def scores(
+    start: datetime, tool: str | None = None, tenant: str | None = None
+) -> Statement[list[tuple[datetime, float]]]:
+    """When calls were routed since then and with which confidence, reviewed or not."""
+    params = {"start": start, "tool": tool, "tenant": tenant}
+
+    def read(rows: Sequence[Row]) -> list[tuple[datetime, float]]:
+        return [(at, score) for at, score in rows]
+
+    return Statement(SCORES, params, read, repeatable=True)
+
+
+def now() -> Statement[datetime]:
+    """What the database's clock says."""
+    return Statement("SELECT clock_timestamp()", {}, lambda rows: rows[0][0], repeatable=True)
+
+
+def report(key: bytes, note: str, by: str) -> Statement[bool]:
+    """Something went wrong although it was approved. Whether there is such a review."""
+    params = {"key": key, "note": clean(note), "by": clean(by)}
+    return Statement(REPORT, params, bool)

@@ -20,8 +20,9 @@ ASKED: frozenset[str] = frozenset({"sample", "review", "two_person"})
 class Verdict:
     """What a policy decides about one tool call.
 
-    `stratum` and `probability` belong to the label that a person's decision will be: how likely
-    such a case was to be looked at. `quorum` people must agree; `expires` from when it is asked.
+    `stratum`, `probability` and `draw` belong to the label that a person's decision will be: how
+    likely such a case was to be looked at, and the number that was drawn. `quorum` people must
+    agree; `expires` from when it is asked.
     """
 
     verdict: Route
@@ -29,6 +30,7 @@ class Verdict:
     quorum: int = 1
     stratum: str = ""
     probability: float = 1.0
+    draw: float | None = None
     expires: timedelta | None = None
 
 
@@ -83,7 +85,7 @@ class Recorded:
     digest: bytes
     policy_hash: str
     verdict: Route
-    reasons: Sequence[str]
+    reasons: tuple[str, ...]
     confidence: float | None
     scores: Mapping[str, Any]
     alternatives: Sequence[Any]
@@ -100,7 +102,7 @@ class Recorded:
     edited: Mapping[str, Any] | None
     message: str
     requester: str
-    voters: Sequence[str]
+    voters: tuple[str, ...]
     assigned_to: str
     claimed_by: str | None
     claim_until: datetime | None
@@ -111,8 +113,12 @@ class Recorded:
     opened_at: datetime | None
     expires_at: datetime | None
     decided_at: datetime | None
-    decided_by: Sequence[str]
+    decided_by: tuple[str, ...]
     overdue: bool
+
+    def __post_init__(self) -> None:
+        for name in ("reasons", "voters", "decided_by"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def waits(self) -> bool:

@@ -28,6 +28,7 @@ from .router import requester_of
 from .routing import Asked, Provenance, Routing, from_state
 from .sampling import Sampler
 from .scorers import Scorer
+from .watching import Watcher
 
 
 class Review(ToolWrapper):
@@ -73,6 +74,7 @@ class Review(ToolWrapper):
         agent: str = "",
         provenance: Provenance = from_state,
         sampler: Sampler | None = None,
+        watcher: Watcher | None = None,
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -86,6 +88,7 @@ class Review(ToolWrapper):
             agent=agent,
             provenance=provenance,
             sampler=sampler,
+            watcher=watcher,
         )
 
     # ---------------------------------------------------------------------- around a tool
@@ -97,7 +100,10 @@ class Review(ToolWrapper):
         runtime = request.runtime
         who = identify(request, self.messages_key)
         asked = Asked(
-            who.task.thread_id, who.message_id, request.state, requester_of(runtime.config)
+            who.task.thread_id,
+            who.message_id,
+            request.state,
+            requester_of(runtime.config, runtime.context),
         )
         row = (yield from self.routing.route(asked, [request.tool_call]))[0]
         if who.siblings == 1:
@@ -152,7 +158,7 @@ class Review(ToolWrapper):
         last = messages[-1] if messages else None
         if not isinstance(last, AIMessage) or not last.tool_calls:
             return Command(goto=self.otherwise)
-        asked = Asked(task.thread_id, last.id, state, requester_of(config))
+        asked = Asked(task.thread_id, last.id, state, requester_of(config, runtime.context))
         rows = self._drive(self.routing.route(asked, last.tool_calls))
         here = config["metadata"]["langgraph_node"]
         waiting = [

@@ -15,11 +15,14 @@ from ..core.database import Database
 from ..core.events import Observer
 from ..core.identity import messages_of, task_of
 from ..core.steps import drive
+from .ledger import clean
+from .people import ANONYMOUS, reviewer_of
 from .policy import ReviewPolicy
 from .records import Recorded
 from .routing import Asked, Provenance, Routing, from_state
 from .sampling import Sampler
 from .scorers import Call, Scorer
+from .watching import Watcher
 
 
 class ConfidenceRouter:
@@ -56,6 +59,7 @@ class ConfidenceRouter:
         agent: str = "",
         provenance: Provenance = from_state,
         sampler: Sampler | None = None,
+        watcher: Watcher | None = None,
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -68,6 +72,7 @@ class ConfidenceRouter:
             agent=agent,
             provenance=provenance,
             sampler=sampler,
+            watcher=watcher,
         )
 
     @property
@@ -83,7 +88,7 @@ class ConfidenceRouter:
             return Command(goto=self.otherwise)
         config = get_config()
         task = task_of(runtime.execution_info, config)
-        asked = Asked(task.thread_id, last.id, state, requester_of(config))
+        asked = Asked(task.thread_id, last.id, state, requester_of(config, runtime.context))
         steps = self.routing.route(asked, last.tool_calls)
         rows = drive(steps, self.database, self.observers)
         return self._go(list(zip(rows, last.tool_calls, strict=True)))
@@ -97,8 +102,9 @@ class ConfidenceRouter:
         return Command(goto=waiting or self.then)
 
 
-def requester_of(config: Mapping[str, Any] | None) -> str:
-    """Who started the run: the server's authenticated user, or `user_id`; "" if unknown."""
-    configurable = (config or {}).get("configurable", {})
-    user = getattr(configurable.get("langgraph_auth_user"), "identity", None)
-    return str(user or configurable.get("user_id") or "")
+def requester_of(config: Mapping[str, Any] | None, context: Any = None) -> str:
+    """Who started the run: whom `reviewer_of` would name, else `user_id`; "" if unknown."""
+    named = reviewer_of(config, context)
+    if named != ANONYMOUS:
+        return named
+    return clean(str(((config or {}).get("configurable") or {}).get("user_id") or ""))

@@ -16,10 +16,12 @@ from ..core.steps import Emit, Statement, Steps
 from ..errors import NotDurable
 from . import ledger
 from .combined import Combined
+from .decay import Recommendation
 from .policy import Facts, ReviewPolicy
-from .records import Recorded, Routed, review_key
+from .records import Recorded, Routed, Verdict, review_key
 from .sampling import Sampler
 from .scorers import Call, Score, Scorer
+from .watching import Watcher
 
 T = TypeVar("T")
 Provenance: TypeAlias = Callable[[Any, Call], Mapping[str, str]]
@@ -63,7 +65,9 @@ class Routing:
         agent: str = "",
         provenance: Provenance = from_state,
         sampler: Sampler | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
+        self.watcher = watcher
         self.policy, self.tenant, self.agent = policy, tenant, agent
         self.provenance, self.sampler = provenance, sampler
         self.scorer = scorers[0] if len(scorers) == 1 else Combined(*scorers) if scorers else None
@@ -116,6 +120,8 @@ class Routing:
     def decide(self, asked: Asked, key: bytes, call: Call) -> Steps[Routed]:
         """A verdict, not yet recorded: stakes, then as much confidence as they leave a say."""
         name, args, state = call["name"], call["args"], asked.state
+        if self.watcher is not None:
+            yield from self.watcher.look()
         channels = dict((yield from off_loop(lambda: self.provenance(state, call))))
         told = channels.values()
         facts = yield from off_loop(lambda: self.policy.facts(name, args, set(told)))
@@ -130,7 +136,7 @@ class Routing:
             tool=name,
             tool_call_id=str(call["id"]),
             arguments=args,
-            verdict=self.policy.decide(facts),
+            verdict=self._verdict(facts),
             policy_hash=self.policy.hash,
             agent=self.agent,
             confidence=score.value,
@@ -140,6 +146,18 @@ class Routing:
             evidence=self._evidence(facts),
             requester=asked.requester,
         )
+
+    def _verdict(self, facts: Facts) -> Verdict:
+        """The policy's verdict; two people instead of one where the watcher asks for a second."""
+        verdict = self.policy.decide(facts)
+        if verdict.verdict not in ("sample", "review") or not self._asked(facts).second_person:
+            return verdict
+        reasons = (*verdict.reasons, "second_person")
+        quorum = self.policy.quorum
+        return replace(verdict, verdict="two_person", reasons=reasons, quorum=quorum)
+
+    def _asked(self, facts: Facts) -> Recommendation:
+        return self.watcher.of(facts.tool) if self.watcher else Recommendation()
 
     def _score(self, state: Any, call: Call) -> Steps[Score]:
         """How sure the agent is. A scorer that fails tells nothing, and never stops the run."""
@@ -165,7 +183,8 @@ class Routing:
             sampler = Sampler(secret, rate, near_rate=rate)
         threshold = self.policy.threshold_for(facts)
         drawn = sampler.decide(key, facts.tool, facts.confidence, threshold)
-        return replace(facts, draw=drawn.draw, rate=drawn.probability, stratum=drawn.stratum)
+        rate = min(1.0, drawn.probability * self._asked(facts).review_rate)
+        return replace(facts, draw=drawn.draw, rate=rate, stratum=drawn.stratum)
 
     def _evidence(self, facts: Facts) -> dict[str, Any]:
         stakes = self.policy.tools.get(facts.tool)

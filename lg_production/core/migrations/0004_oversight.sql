@@ -24,6 +24,7 @@ CREATE TABLE lg_production.reviews (
   evidence      json NOT NULL,              -- what a person is shown besides
   stratum       text NOT NULL,              -- of the label that a decision will be,
   probability   float8 NOT NULL CHECK (probability >= 0 AND probability <= 1),  -- and its odds
+  draw          float8,                     -- the number that sampled it, or did not
   canary        boolean NOT NULL,           -- known to be bad, and never carried out
   state         text NOT NULL CHECK (state IN ('routed', 'open', 'decided', 'expired')),
   version       int NOT NULL DEFAULT 1,     -- counts every change that a vote must know of
@@ -73,6 +74,16 @@ CREATE TABLE lg_production.review_votes (
   PRIMARY KEY (key, round, reviewer, action)
 );
 CREATE INDEX review_votes_by_age ON lg_production.review_votes USING brin (voted_at);
+
+-- What turned out to be wrong although people had approved it. Append only.
+CREATE TABLE lg_production.review_incidents (
+  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  key         bytea NOT NULL,
+  note        text NOT NULL,
+  reported_by text NOT NULL,
+  reported_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX review_incidents_by_key ON lg_production.review_incidents (key);
 
 -- Who may decide about what. An empty table: everybody about everything.
 CREATE TABLE lg_production.reviewers (

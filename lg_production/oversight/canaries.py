@@ -1,0 +1,108 @@
+"""Canaries: cases that are known to be bad, among the real ones, to see whether people still look.
+
+A canary is a row of the ledger and nothing else: no graph waits for it, so nothing goes on when
+it is approved, and a call that came under its key would be refused all the same. Whoever decides
+about one is told afterwards; whoever approves it has missed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ..core.events import Event
+from ..core.keys import digest
+from ..core.steps import Emit, Steps
+from . import ledger, queries
+from .decay import Recommendation
+from .records import Recorded, Route, Routed, Verdict
+from .routing import SECRET
+from .sampling import draw
+from .watching import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A call that nobody should approve, as the agent might have asked for it.
+
+    `arguments` must be wrong in a way that an attentive reviewer sees: ten times the price, a
+    destination that is not in the request. `evidence` replaces what is shown besides, by name.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def seed_steps(
+    canaries: Sequence[Canary],
+    rate: float = 0.05,
+    *,
+    tenant: str | None = None,
+    watcher: Watcher | None = None,
+) -> Steps[list[Recorded]]:
+    """Put a canary beside a share of `rate` of the cases that wait now; those that are new.
+
+    Run it as often as you like, from as many workers: a keyed hash of a case says whether it
+    gets one and which, so each case is asked once, and neither the agent nor a reviewer can tell
+    beforehand. A canary has the tool, agent, confidence, deadline and assignee of its neighbour,
+    so it comes to the same reviewers; where there is an alarm of haste, `watcher` multiplies the
+    rate. Emits `review.canary`. `ValueError` for a rate that is none.
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError("rate is a share, from 0 to 1")
+    if watcher is not None:
+        yield from watcher.look()
+    secret = digest("canaries", (yield from SECRET).hex())
+    planted = []
+    for row in (yield from queries.listed(None, None, tenant, 10_000)):
+        fitting = [canary for canary in canaries if canary.tool == row.tool]
+        asked = watcher.of(row.tool) if watcher else Recommendation()
+        drawn = draw(secret, row.key)
+        if row.canary or not fitting or drawn >= rate * asked.review_rate:
+            continue
+        chosen = fitting[int.from_bytes(digest(secret.hex(), row.key.hex())[:4]) % len(fitting)]
+        planted.append((row, beside(row, chosen, secret)))
+    return (yield from _plant(planted))
+
+
+def _plant(planted: Sequence[tuple[Recorded, Routed]]) -> Steps[list[Recorded]]:
+    known = {row.key for row in (yield from ledger.look([c.key for _, c in planted]))}
+    new = [canary for _, canary in planted if canary.key not in known]
+    kept = []
+    for row in (yield from ledger.freeze(new)):
+        opened = yield from ledger.opened(row.key)
+        if opened is not None:
+            yield from Emit(Event("review.canary", {"tool": row.tool, "review": row.key.hex()}))
+            kept.append(opened)
+    return kept
+
+
+def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
+    """A canary that looks like its neighbour in everything but what is asked for."""
+    key = digest(secret.hex(), "canary", row.key.hex())
+    left = None
+    if row.expires_at is not None and row.opened_at is not None:
+        left = max(row.expires_at - row.opened_at, timedelta(seconds=1))
+    asked: Route = "two_person" if row.verdict == "two_person" else "review"
+    return Routed(
+        key=key,
+        tenant=row.tenant,
+        thread_id=str(UUID(bytes=key[:16], version=4)),
+        tool=row.tool,
+        tool_call_id=f"call_{key.hex()[:24]}",
+        arguments=dict(canary.arguments),
+        verdict=Verdict(asked, tuple(row.reasons), quorum=row.quorum, expires=left),
+        policy_hash=row.policy_hash,
+        agent=row.agent,
+        confidence=row.confidence,
+        scores=row.scores,
+        provenance=row.provenance,
+        evidence={**row.evidence, **canary.evidence},
+        requester=row.requester,
+        assigned_to=row.assigned_to,
+        canary=True,
+    )

@@ -1,0 +1,175 @@
+"""The record watches the reviewers and the scores, and the routing heeds what it sees.
+
+    watcher = Watcher(thresholds=[threshold])
+    router = ConfidenceRouter(database, policy, scorers=scorers, watcher=watcher)
+
+Nothing is kept but the ledger: every worker that looks at the same rows sees the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from ..core.events import Event
+from ..core.steps import Emit, Steps
+from . import queries
+from .decay import Alarm, Decided, Recommendation, Watch, recommend
+from .drift import Armed, DriftTest
+from .thresholds import Rule, Threshold
+
+UNFITTED = Threshold(None, "the record was not read yet", 0.0, 1.0, 0, None)
+
+
+class LearnedThreshold:
+    """A threshold that is fitted on logged reviews, and disarms itself when the scores drift.
+
+    For `ReviewPolicy(threshold=…)`, or a tool's `Stakes`, together with a `Watcher` that reads the
+    record for it; before it has, and whenever `rule` proves nothing, every case is reviewed.
+    Labels are the reviews of `tool` (None: of all) that were decided in the `age` before `until`,
+    a moment of yours, as exact as the version of a model: all workers fit the same. `status` says
+    what is proven, or how many reviews are missing.
+
+    The scores of every case after `until` are held against those before it, each `every` anew;
+    `test` bounds the chance of a false alarm over all its looks. What has drifted stays disarmed
+    until you set a later `until`, that is: until there are labels from after the drift.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        *,
+        until: datetime,
+        tool: str | None = None,
+        age: timedelta = timedelta(days=180),
+        every: timedelta = timedelta(days=7),
+        test: DriftTest | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        if until.tzinfo is None:
+            raise ValueError("until needs a time zone: datetime(2026, 3, 1, tzinfo=UTC)")
+        if every <= timedelta(0) or age <= timedelta(0):
+            raise ValueError("every and age must be positive")
+        self.rule, self.until, self.tool, self.tenant = rule, until, tool, tenant
+        self.age, self.every, self.test = age, every, test or DriftTest()
+        self.fitted: Threshold = UNFITTED
+        self.armed = Armed(UNFITTED)
+
+    @property
+    def value(self) -> float | None:
+        """From which confidence on a case may go without a person; None: none may."""
+        return self.armed.value
+
+    @property
+    def status(self) -> str:
+        """What is guaranteed now, or why nothing is."""
+        return "; ".join(self.armed.reasons) or self.fitted.guarantee
+
+    def read(self) -> Steps[None]:
+        """Fit it, unless it is, and look at the scores since."""
+        if self.fitted is UNFITTED:
+            start = self.until - self.age
+            self.fitted = self.rule.fit(
+                (yield from queries.labels(start, self.until, self.tool, self.tenant))
+            )
+        was, self.armed = self.armed, (yield from self._looked_at())
+        if self.armed.reasons and not was.reasons:
+            yield from Emit(Event("review.disarmed", {"tool": self.tool, "why": self.status}))
+
+    def _looked_at(self) -> Steps[Armed]:
+        """Armed, or disarmed by the first look that found a drift, of the looks that are due."""
+        armed = Armed(self.fitted)
+        if armed.value is None:
+            return armed
+        start = self.until - self.age
+        scores = yield from queries.scores(start, self.tool, self.tenant)
+        before = [score for at, score in scores if at < self.until]
+        now = yield from queries.now()
+        for number in range(1, self.test.looks + 1):
+            due = self.until + number * self.every
+            if due > now or armed.reasons:
+                break
+            recent = [score for at, score in scores if self.until <= at < due]
+            armed = armed.after(self.test.look(before, recent))
+        return armed
+
+
+class Watcher:
+    """Lets the record change how strictly calls are routed: give it to router and `Review`.
+
+    At most every `max_age` it reads the votes of the last `age` and what `watch` says of them.
+    Haste and approving all but everything multiply the share of a tool's cases that people
+    sample by `factor`; missed canaries and disagreement ask for two people where one would do,
+    for every tool that the reviewer in question has decided about. An alarm counts for `lasting`.
+    Emits `review.heightened` when what is asked for a tool changes, `review.disarmed` for a
+    threshold. Verdicts that are frozen stay as they are.
+    """
+
+    def __init__(
+        self,
+        *,
+        watch: Watch | None = None,
+        thresholds: Sequence[LearnedThreshold] = (),
+        age: timedelta = timedelta(days=90),
+        lasting: timedelta = timedelta(days=28),
+        factor: float = 4.0,
+        tenant: str | None = None,
+        max_age: timedelta = timedelta(minutes=5),
+    ) -> None:
+        if factor < 1:
+            raise ValueError("factor must be at least 1: an alarm never asks for less")
+        self.watch, self.thresholds, self.factor = watch or Watch(), tuple(thresholds), factor
+        self.age, self.lasting, self.tenant = age, lasting, tenant
+        self.max_age = max_age.total_seconds()
+        self.recommendations: dict[str, Recommendation] = {}
+        self._read_at = float("-inf")
+
+    def of(self, tool: str) -> Recommendation:
+        """What is asked for this tool now, as it was read last."""
+        return self.recommendations.get(tool, Recommendation())
+
+    def look(self) -> Steps[None]:
+        """Read the record, unless it was read within `max_age`."""
+        if time.monotonic() - self._read_at < self.max_age:
+            return
+        self._read_at = time.monotonic()
+        for threshold in self.thresholds:
+            yield from threshold.read()
+        now = yield from queries.now()
+        votes = yield from queries.decided(self.age, self.tenant)
+        found = self.judged(votes, now)
+        for tool in sorted(found.keys() | self.recommendations.keys()):
+            asked = found.get(tool, Recommendation())
+            if asked != self.of(tool):
+                yield from Emit(Event("review.heightened", said(tool, asked)))
+        self.recommendations = found
+
+    def judged(self, votes: Sequence[Decided], now: datetime) -> dict[str, Recommendation]:
+        """What these votes ask for, by tool; nothing for tools of which there is no alarm."""
+        alarms = [a for a in self.watch.alarms(votes) if recent(a, now, self.lasting)]
+        tools = {vote.tool for vote in votes}
+        of = {tool: [a for a in alarms if concerns(a, tool, votes)] for tool in sorted(tools)}
+        return {tool: recommend(found, self.factor) for tool, found in of.items() if found}
+
+
+def recent(alarm: Alarm, now: datetime, lasting: timedelta) -> bool:
+    """Whether the week of an alarm ended at most `lasting` ago."""
+    return now.date() - alarm.week <= lasting + timedelta(days=7)
+
+
+def concerns(alarm: Alarm, tool: str, votes: Sequence[Decided]) -> bool:
+    """Whether an alarm is about a tool: canaries are about all that the reviewer decides."""
+    if alarm.tool != "*":
+        return alarm.tool == tool
+    return any(vote.reviewer == alarm.reviewer and vote.tool == tool for vote in votes)
+
+
+def said(tool: str, asked: Recommendation) -> dict[str, str | int | float | bool | None]:
+    """A recommendation, for an event."""
+    return {
+        "tool": tool,
+        "review_rate": asked.review_rate,
+        "second_person": asked.second_person,
+        "reasons": "; ".join(asked.reasons),
+    }
