@@ -19,6 +19,7 @@ from tests.cost.models_for_tests import model as paid_model
 from tests.graphs_for_tests import ASK, call, says, thread
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
+OVERSIGHT = Path(lg_production.__file__).parent / "oversight" / "README.md"
 COST = Path(lg_production.__file__).parent / "cost" / "README.md"
 
 
@@ -77,7 +78,8 @@ def test_the_readme_runs(database):
     assert "receipt of 7" == graph.invoke({"invoice": "7"}, thread())["receipt"]
 
 
-def test_the_code_about_people_runs(database):
+@pytest.mark.parametrize("text", [fences(README)[3], *fences(OVERSIGHT.read_text())])
+def test_the_code_about_people_runs(database, text):
     """The flight that costs too much waits for a person, and is booked once she approves."""
     booked: list[str] = []
 
@@ -90,10 +92,14 @@ def test_the_code_about_people_runs(database):
     builder = StateGraph(MessagesState)
     scope: dict[str, Any] = {
         "database": database, "builder": builder, "search_flights": search_flights,
-        "book_flight": book_flight, "price_of": lambda arguments: 50_000, "chat_model": None,
+        "book_flight": book_flight, "price_of": lambda arguments: 5_000, "chat_model": None,
     }  # fmt: skip
 
-    exec(fences(README)[3], scope)
+    exec(text, scope)
+    if "tools" in scope:
+        builder.add_node("route", scope["router"], destinations=scope["router"].destinations)
+        builder.add_node("review", scope["review"], destinations=("tools",))
+        builder.add_node("tools", scope["tools"])
     builder.add_node("model", says(call("book_flight", flight="TP 123")))
     builder.add_edge(START, "model")
     builder.add_edge("model", "route")

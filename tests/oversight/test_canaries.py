@@ -86,7 +86,7 @@ def test_an_approved_canary_never_runs(database: Database) -> None:
     database.execute(ledger.vote(canary, Ballot("ann", "approve")))
     (approved,) = database.execute(ledger.look([canary.key]))
     for sql in TAKE_ITS_PLACE:
-        params = {"real": row.key, "canary": canary.key, "arguments": json.dumps(row.arguments)}
+        params = {"real": row.key, "canary": canary.key, "a": json.dumps(row.arguments)}
         database.execute(Statement(sql, params, lambda _: None))
 
     ended = real.run(None)
@@ -98,8 +98,7 @@ def test_an_approved_canary_never_runs(database: Database) -> None:
 
 TAKE_ITS_PLACE = (
     "DELETE FROM lg_production.reviews WHERE key = %(real)s",
-    "UPDATE lg_production.reviews SET key = %(real)s, arguments = %(arguments)s "
-    "WHERE key = %(canary)s",
+    "UPDATE lg_production.reviews SET key = %(real)s, arguments = %(a)s WHERE key = %(canary)s",
 )
 
 
