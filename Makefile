@@ -7,7 +7,7 @@ IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
 
-.PHONY: help setup demo test lint studio torture bench evals evals-oversight evals-tau2 notebooks
+.PHONY: help setup demo test test-browser lint studio torture bench evals evals-oversight evals-tau2 notebooks
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(ROOT)Makefile | expand -t 14
 
@@ -15,7 +15,7 @@ setup: $(READY) ## make .venv and install everything into it
 $(READY): $(ROOT)pyproject.toml
 	$(IN) $(PYTHON) -m venv .venv && .venv/bin/pip install -q uv && .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' && touch $@
 
-demo: $(READY) ## seven incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
+demo: $(READY) ## eight incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
 	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
 
 test: $(READY) ## the test suite
@@ -23,6 +23,9 @@ test: $(READY) ## the test suite
 
 lint: $(READY) ## ruff and mypy --strict
 	@$(PY) -m ruff check . && .venv/bin/python -m ruff format --check . && .venv/bin/python -m mypy
+
+test-browser: $(READY) ## a review in a real Chromium (Debian's), against the dev server
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev,browser]' && .venv/bin/python -m pytest -q -m browser tests/browser
 
 studio: $(READY) ## the reference graphs in LangGraph Studio
 	@$(IN) LANGGRAPH_CLI_NO_ANALYTICS=1 LANGSMITH_TRACING=false .venv/bin/langgraph dev --no-browser --no-reload

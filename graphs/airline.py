@@ -38,9 +38,24 @@ class Airline:
         )
         return booked
 
+    def price(self, flight: str) -> float | None:
+        """What a seat costs, in euros; None for a flight that there is not."""
+        prices = {found["flight"]: found["euros"] for found in self.flights("", "")}
+        return prices.get(flight)
+
+    def cancel(self, reference: str) -> dict[str, Any]:
+        """Give a seat back; twice is once. Raises httpx's errors."""
+        given: dict[str, Any] = self._json("POST", "/cancellations", json={"reference": reference})
+        return given
+
     def bookings(self) -> list[dict[str, Any]]:
         """The airline's own record."""
         record: list[dict[str, Any]] = self._json("GET", "/bookings")
+        return record
+
+    def cancellations(self) -> list[dict[str, Any]]:
+        """The seats that were given back."""
+        record: list[dict[str, Any]] = self._json("GET", "/cancellations")
         return record
 
     def fail(

@@ -1,7 +1,7 @@
 """A travel agent that books a flight once, whatever crashes, retries or resumes.
 
-model ──> tools ──> model            search_flights: read_only
-  └──> confirm ──> tools             book_flight: the airline honours a key
+model ──> router ──> tools ──> model     search_flights: read_only
+            └──> review ──> tools        book_flight: the airline honours a key
 """
 
 from __future__ import annotations
@@ -10,38 +10,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import SystemMessage
 from langchain_core.tools import BaseTool, tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.runtime import Runtime
-from langgraph.types import Command, interrupt
 
 from graphs.airline import Airline, default_airline
+from graphs.booking_review import Guards, oversight, review_policy
 from graphs.database import open_database, shared_database
 from graphs.models import chat_model
 from lg_production import (
     Checkpointer,
     Database,
     EffectPolicy,
-    IdempotentToolNode,
+    Idempotent,
     InjectedIdempotencyKey,
+    tool_node,
 )
+
+PROMPT = """You book flights. When you call a tool that books or cancels, write beside it how \
+likely it is that this is exactly what the traveller wants, as a line `confidence: N`, N from 0 \
+to 100."""
 
 POLICIES = {
     "search_flights": EffectPolicy(recovery="read_only"),
     "book_flight": EffectPolicy(recovery="native_key", native_ttl=timedelta(hours=24)),
+    "cancel_booking": EffectPolicy(recovery="at_least_once"),
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run may choose. `model`: "scripted", or any string of `init_chat_model`."""
+    """What a run may choose. `model`: "scripted", or any string of `init_chat_model`.
+
+    `reviewer` is who answers its questions, where no server knows who that is.
+    """
 
     model: str = "scripted"
+    reviewer: str = ""
 
 
 def booking_tools(airline: Airline) -> list[BaseTool]:
@@ -57,82 +67,48 @@ def booking_tools(airline: Airline) -> list[BaseTool]:
         """Book one seat on a flight, by its number. This costs money."""
         return f"Booked {flight}, reference {airline.book(flight, key)['reference']}"
 
-    return [search_flights, book_flight]
+    @tool
+    def cancel_booking(reference: str) -> str:
+        """Give a seat back, by its reference. The money is lost, and the seat is gone."""
+        return f"Cancelled {airline.cancel(reference)['cancels']}"
+
+    return [search_flights, book_flight, cancel_booking]
 
 
-def builder(database: Database, airline: Airline | None = None) -> StateGraph[Any, Any]:
-    """The reference graph. It asks before it books."""
-    tools = booking_tools(airline or default_airline())
-    return wire(IdempotentToolNode(tools, database, policies=POLICIES))
+def builder(
+    database: Database, airline: Airline | None = None, *, sample_rate: float = 0.05
+) -> StateGraph[Any, Any]:
+    """The reference graph. It asks before it books what is dear or doubtful."""
+    airline = airline or default_airline()
+    tools = booking_tools(airline)
+    people = oversight(database, review_policy(airline, sample_rate=sample_rate), tools)
+    once = Idempotent(database, policies=POLICIES)
+    return wire(tool_node(tools, people.review, once), people.guards)
 
 
-def wire(tools: ToolNode, *, confirm: bool = True) -> StateGraph[Any, Any]:
-    """Model, confirmation and tools as one graph; the tool node is yours to choose."""
+def wire(tools: ToolNode, guards: Guards | None = None) -> StateGraph[Any, Any]:
+    """Model and tools as one graph; the tool node, and what stands before it, is yours to choose.
+
+    The model goes on to the first of the guards.
+    """
 
     def model(state: MessagesState, runtime: Runtime[Settings]) -> dict[str, Any]:
         name = runtime.context.model if runtime.context else "scripted"
         bound = chat_model(name).bind_tools(list(tools.tools_by_name.values()))
-        return {"messages": [bound.invoke(state["messages"])]}
-
-    def route(state: MessagesState) -> Literal["confirm", "tools", "__end__"]:
-        calls = calls_of(state["messages"])
-        books = any(call["name"] == "book_flight" for call in calls)
-        return "confirm" if books and confirm else "tools" if calls else "__end__"
+        return {"messages": [bound.invoke([SystemMessage(PROMPT), *state["messages"]])]}
 
     graph = StateGraph(MessagesState, context_schema=Settings)
     graph.add_node("model", model)
-    graph.add_node("confirm", ask_before_booking)
+    for name, (guard, destinations) in (guards or {}).items():
+        graph.add_node(name, guard, destinations=destinations)
     graph.add_node("tools", tools)
     graph.add_edge(START, "model")
-    graph.add_conditional_edges("model", route)
+    if guards:
+        graph.add_edge("model", next(iter(guards)))
+    else:
+        graph.add_conditional_edges("model", tools_condition)
     graph.add_edge("tools", "model")
     return graph
-
-
-def ask_before_booking(state: MessagesState) -> Command[Literal["tools", "model"]]:
-    """Ask a person about all bookings at once; one "reject" calls off the whole answer.
-
-    A node of its own: it runs again at every resume, so nothing with an effect is in it.
-    """
-    asked = [call for call in calls_of(state["messages"]) if call["name"] == "book_flight"]
-    answer = interrupt({
-        "action_requests": [
-            {"name": c["name"], "args": c["args"], "description": f"Book {c['args']['flight']}?"}
-            for c in asked
-        ],
-        "review_configs": [
-            {"action_name": "book_flight", "allowed_decisions": ["approve", "edit", "reject"]}
-        ],
-    })  # fmt: skip
-    decisions = dict(zip((c["id"] for c in asked), answer["decisions"], strict=True))
-    refusals = [d for d in decisions.values() if d["type"] not in ("approve", "edit")]
-    if refusals:
-        return Command(goto="model", update={"messages": declined(state, refusals[0])})
-    last = state["messages"][-1]
-    assert isinstance(last, AIMessage)
-    calls = [{**c, **edit_of(decisions.get(c["id"], {}))} for c in last.tool_calls]
-    return Command(
-        goto="tools", update={"messages": [last.model_copy(update={"tool_calls": calls})]}
-    )
-
-
-def edit_of(decision: dict[str, Any]) -> dict[str, Any]:
-    """The arguments as the person changed them, if they did."""
-    return {"args": decision["edited_action"]["args"]} if decision.get("type") == "edit" else {}
-
-
-def declined(state: MessagesState, refusal: dict[str, Any]) -> list[BaseMessage]:
-    """What the model is told about every call of its answer when the person said no."""
-    text = f"Declined by the traveller. {refusal.get('message') or ''}".strip()
-    return [
-        ToolMessage(text, name=c["name"], tool_call_id=c["id"], status="error")
-        for c in calls_of(state["messages"])
-    ]
-
-
-def calls_of(messages: list[Any]) -> list[Any]:
-    """The tool calls that the last message asks for."""
-    return messages[-1].tool_calls if isinstance(messages[-1], AIMessage) else []
 
 
 def graph() -> CompiledStateGraph[Any, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["unavailable", "hang", "reset", "delay"]
 Answer: TypeAlias = tuple[int, Any]
-PRICES = {"TP1234": 289, "LH1166": 342, "AF1024": 511}
+PRICES = {"TP1234": 289, "LH1166": 342, "AF1024": 511, "PJ0001": 50_000}
 
 
 @dataclass
@@ -35,16 +35,19 @@ class Record:
     file: Path
     faults: list[Fault] = field(default_factory=list)
     bookings: list[dict[str, Any]] = field(default_factory=list)
+    cancellations: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     last_call: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         if self.file.exists():
             lines = self.file.read_text(encoding="utf-8").splitlines()
-            self.bookings = [json.loads(line) for line in lines]
+            entries = [json.loads(line) for line in lines]
+            self.bookings = [entry for entry in entries if "flight" in entry]
+            self.cancellations = [entry for entry in entries if "cancels" in entry]
 
     def flights(self, to: str, date: str) -> list[dict[str, Any]]:
-        """Three flights a day to anywhere."""
+        """Three flights a day to anywhere, and a private jet."""
         return [{"flight": f, "to": to, "date": date, "euros": p} for f, p in PRICES.items()]
 
     def next_fault(self, flight: str) -> Fault | None:
@@ -65,6 +68,21 @@ class Record:
             number = len(self.bookings) + 1
             booking = {"reference": f"REF{number:03}", "flight": flight, "key": key}
             self.bookings.append(booking)
-            with self.file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(booking) + "\n")
+            self._write(booking)
             return 201, booking
+
+    def cancel(self, reference: str) -> Answer:
+        """Give a seat back; twice is once."""
+        with self.lock:
+            if all(booking["reference"] != reference for booking in self.bookings):
+                return 404, {"error": "no such booking"}
+            entry = {"cancels": reference}
+            if entry in self.cancellations:
+                return 200, entry
+            self.cancellations.append(entry)
+            self._write(entry)
+            return 201, entry
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(entry) + "\n")

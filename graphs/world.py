@@ -6,7 +6,8 @@ prints its port and stops when its parent dies or nobody calls for ten minutes.
 
     GET  /flights?to=Lisbon&date=3+May   the flights, cheapest first
     POST /bookings {"flight": "TP1234"}  book a seat; honours an Idempotency-Key header
-    GET  /bookings                       the record
+    POST /cancellations {"reference": …} give a seat back; twice is once
+    GET  /bookings, /cancellations       the record
     POST /faults {"flight": …, "kind": …, "seconds": …, "times": …}   what shall go wrong next
 """
 
@@ -44,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, record.flights(query.get("to", ""), query.get("date", "")))
         elif url.path == "/bookings":
             self._answer(200, record.bookings)
+        elif url.path == "/cancellations":
+            self._answer(200, record.cancellations)
         else:
             self._answer(404, {"error": "no such page"})
 
@@ -57,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, {})
         elif self.path == "/bookings":
             self._book(body["flight"], self.headers.get("Idempotency-Key"))
+        elif self.path == "/cancellations":
+            self._answer(*record.cancel(body["reference"]))
         else:
             self._answer(404, {"error": "no such page"})
 

@@ -150,6 +150,7 @@ import matplotlib.pyplot as plt
 TITLES = {
     "a": "time-out,\nretry", "b": "kill -9,\nresume", "c": "kill -9 among\nthree calls",
     "d": "three resume\nat once", "e": "interrupt beside\na sibling", "f": "nothing\ndeclared",
+    "h": "two clickers",
 }  # fmt: skip
 figure, axes = plt.subplots(figsize=(9, 3.6))
 for shift, column, color in ((-0.2, "plain", "#c44e52"), (0.2, "lg_production", "#4c72b0")):

@@ -104,6 +104,6 @@ def test_a_flight_is_booked_once_through_studio(client, an_airline):
     assert "book_flight" == asked["__interrupt__"][0]["value"]["action_requests"][0]["name"]
     assert [] == before
     assert "Done: Booked TP1234, reference REF001" == done["messages"][-1]["content"]
-    assert {"model", "confirm", "tools"} <= {node["id"] for node in drawing["nodes"]}
+    assert {"model", "router", "review", "tools"} <= {node["id"] for node in drawing["nodes"]}
     assert "Done: Booked TP1234, reference REF001" == replayed["messages"][-1]["content"]
     assert ["TP1234"] == [booking["flight"] for booking in an_airline.bookings()]

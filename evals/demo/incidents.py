@@ -9,6 +9,7 @@ from evals.demo.stage import Stage
 from evals.demo.worker import Job
 
 ONE = "Book flight TP1234."
+JET = "Book flight PJ0001."
 THREE = "Book flights TP1234, LH1166 and AF1024."
 WITH_QUESTION = "Book flight TP1234 and, in the same answer, ask me about the seat."
 APPROVED = {"decisions": [{"type": "approve"}]}
@@ -26,6 +27,7 @@ class Incident:
     client_timeout: float = 20.0
     confirm: bool = False
     declared: bool = True
+    people: bool = False
 
 
 def times_out(stage: Stage) -> str:
@@ -54,6 +56,14 @@ def resumed_thrice(stage: Stage) -> str:
     stage.setting.airline.fail("delay", seconds=0.5, times=3)
     told = stage.run(*[Job(answer=APPROVED)] * 3)
     return f"{sum('said' in t for t in told)} of 3 were told: done"
+
+
+def two_click(stage: Stage) -> str:
+    """The jet waits for a person; two of them approve it at the same time."""
+    stage.run(Job(wish=JET))
+    stage.setting.airline.fail("delay", seconds=0.5, times=2)
+    told = stage.run(*[Job(answer=APPROVED)] * 2)
+    return f"{sum('said' in t for t in told)} of 2 were told: done"
 
 
 def sibling_asks(stage: Stage) -> str:
@@ -115,4 +125,12 @@ UNDECLARED = Incident(
     "as b, but nothing was declared about the tool, and it sends no key",
     undeclared,
     declared=False,
+)
+CLICKERS = Incident(
+    "h",
+    "two clickers",
+    "two people approve the same jet for 50,000 at the same time",
+    two_click,
+    wanted=("PJ0001",),
+    people=True,
 )

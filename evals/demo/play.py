@@ -14,7 +14,7 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg import sql
 
 from evals.demo.burning import Purse, burn
-from evals.demo.incidents import INCIDENTS, UNDECLARED, Incident
+from evals.demo.incidents import CLICKERS, INCIDENTS, UNDECLARED, Incident
 from evals.demo.report import Progressing, Result, Spending
 from evals.demo.stage import Stage, Stuck
 from evals.demo.worker import Column, Setting
@@ -31,7 +31,7 @@ def play_all(model: str, progressing: Progressing) -> tuple[list[Result], list[S
     """Every incident in both columns, a few at a time; then the one that spends tokens."""
     chat_model(model)  # a model that cannot be had is told once, not twelve times
     with databases() as urls, tempfile.TemporaryDirectory() as records:
-        runs = [(i, column) for i in (*INCIDENTS, UNDECLARED) for column in COLUMNS]
+        runs = [(i, column) for i in (*INCIDENTS, UNDECLARED, CLICKERS) for column in COLUMNS]
         progressing.begin(len(runs) + len(COLUMNS))
 
         def play_one(run: tuple[Incident, Column]) -> Result:
@@ -62,7 +62,14 @@ def play(
     remark = error = ""
     with airline(record, timeout=incident.client_timeout) as an_airline:
         setting = Setting(
-            column, url, an_airline, incident.name, model, incident.confirm, incident.declared
+            column,
+            url,
+            an_airline,
+            incident.name,
+            model,
+            incident.confirm,
+            incident.declared,
+            incident.people,
         )
         stage = Stage(setting, lambda text: progressing.say(incident.name, column, text))
         try:

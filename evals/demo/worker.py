@@ -13,13 +13,23 @@ from typing import Any, Literal, TypeAlias
 
 from langchain_core.tools import BaseTool, tool
 from langgraph.checkpoint.postgres import PostgresSaver
+from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command, interrupt
 
+from evals.demo.confirming import ask_before_booking
 from graphs.airline import Airline
 from graphs.booking import POLICIES, Settings, booking_tools, wire
-from lg_production import Checkpointer, Database, EffectPolicy, IdempotentToolNode
+from graphs.booking_review import Guards, oversight, review_policy
+from lg_production import (
+    Checkpointer,
+    Database,
+    EffectPolicy,
+    Idempotent,
+    IdempotentToolNode,
+    tool_node,
+)
 
 Column: TypeAlias = Literal["plain", "lg_production"]
 
@@ -35,6 +45,7 @@ class Setting:
     model: str
     confirm: bool = False
     declared: bool = True
+    people: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,11 +86,28 @@ def agent(setting: Setting) -> Iterator[CompiledStateGraph[Any, Any]]:
     if setting.column == "plain":
         tools = ToolNode(keyless_tools(setting.airline), **errors)  # type: ignore[arg-type]
         with PostgresSaver.from_conn_string(url) as saver:
-            yield wire(tools, confirm=setting.confirm).compile(checkpointer=saver)
+            yield wire(tools, confirming(setting)).compile(checkpointer=saver)
         return
     with Database(url) as database:
+        if setting.people:
+            yield reviewed(setting, database).compile(checkpointer=Checkpointer(database))
+            return
         node = our_tools(setting, database, **errors)
-        yield wire(node, confirm=setting.confirm).compile(checkpointer=Checkpointer(database))
+        yield wire(node, confirming(setting)).compile(checkpointer=Checkpointer(database))
+
+
+def confirming(setting: Setting) -> Guards:
+    """The hand-written question, where the incident has one."""
+    asks = setting.confirm or setting.people
+    return {"confirm": (ask_before_booking, ("tools", "model", "__end__"))} if asks else {}
+
+
+def reviewed(setting: Setting, database: Database) -> StateGraph[Any, Any]:
+    """As in the reference graph: the policy says what a person decides."""
+    tools = booking_tools(setting.airline)
+    people = oversight(database, review_policy(setting.airline, sample_rate=0), tools)
+    once = Idempotent(database, policies=POLICIES)
+    return wire(tool_node(tools, people.review, once), people.guards)
 
 
 def our_tools(setting: Setting, database: Database, **arguments: Any) -> IdempotentToolNode:

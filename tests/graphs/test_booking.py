@@ -27,7 +27,7 @@ def an_airline(tmp_path: Path) -> Iterator[Airline]:
 
 @pytest.fixture
 def graph(database: Database, an_airline: Airline) -> Any:
-    return builder(database, an_airline).compile(checkpointer=Checkpointer(database))
+    return builder(database, an_airline, sample_rate=0).compile(checkpointer=Checkpointer(database))
 
 
 def answered(graph: Any, **decision: Any) -> str:
@@ -68,8 +68,55 @@ def test_a_rejected_flight_is_not_booked(graph, an_airline):
     """Reject: the model hears why, and nothing happens."""
     said = answered(graph, type="reject", message="too early")
 
-    assert "I have not booked anything. Declined by the traveller. too early" == said
+    assert "I have not booked it. book_flight was not carried out: " in said
+    assert "too early" in said
     assert [] == flights(an_airline)
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ("Book flight AF1024", "amount_over"),
+        ("Find a flight to Lisbon and book it", "low_confidence"),
+        ("Cancel REF001", "irreversible"),
+    ],
+)
+def test_what_is_dear_doubtful_or_final_waits_for_a_person(graph, an_airline, wish, reason):
+    """Over 500, below the threshold, or irreversible; and nothing happens meanwhile."""
+    asked = graph.invoke({"messages": [("user", wish)]}, CONFIG)["__interrupt__"][0].value
+
+    assert [reason] == asked["action_requests"][0]["risk"]["reasons"]
+    assert ([], []) == (flights(an_airline), an_airline.cancellations())
+
+
+def test_a_cheap_flight_that_the_traveller_named_is_booked_at_once(graph, an_airline):
+    """Nobody is asked about what is small and sure."""
+    state = graph.invoke({"messages": [("user", "Book flight TP1234")]}, CONFIG)
+
+    assert BOOKED == state["messages"][-1].content
+    assert ["TP1234"] == flights(an_airline)
+
+
+def test_each_of_several_calls_is_decided_by_itself(graph, an_airline):
+    """Two go through, the dear one waits; all are booked once it is approved."""
+    wish = {"messages": [("user", "Book flights TP1234, LH1166 and AF1024")]}
+    asked = graph.invoke(wish, CONFIG)["__interrupt__"]
+    before = flights(an_airline)
+    graph.invoke(Command(resume={"type": "approve"}), CONFIG)
+
+    assert ["AF1024"] == [i.value["action_requests"][0]["args"]["flight"] for i in asked]
+    assert [] == before
+    assert ["AF1024", "LH1166", "TP1234"] == sorted(flights(an_airline))
+
+
+def test_a_cancellation_that_is_approved_is_made_once(graph, an_airline):
+    """What cannot be undone is done once a person has said so."""
+    an_airline.book("TP1234", "k")
+    graph.invoke({"messages": [("user", "Cancel REF001")]}, CONFIG)
+    state = graph.invoke(Command(resume={"type": "approve"}), CONFIG)
+
+    assert "Done: Cancelled REF001" == state["messages"][-1].content
+    assert ["REF001"] == [entry["cancels"] for entry in an_airline.cancellations()]
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "hang", "reset", "delay"])
