@@ -19,7 +19,7 @@ from .combined import Combined
 from .decay import Recommendation
 from .policy import Facts, ReviewPolicy
 from .records import Recorded, Routed, Verdict, review_key
-from .sampling import Sampler
+from .sampling import Sampler, draw
 from .scorers import Call, Score, Scorer
 from .watching import Watcher
 
@@ -175,11 +175,13 @@ class Routing:
 
     def _sampled(self, key: bytes, facts: Facts) -> Steps[Facts]:
         """The same with this case's draw, for calls that confidence may let pass."""
-        sampler = self.sampler
-        if facts.confidence is None or (sampler is None and not self.policy.sample_rate):
+        sampler, rate = self.sampler, self.policy.sample_rate
+        if facts.confidence is None:
             return facts
         if sampler is None:
-            secret, rate = (yield from SECRET), self.policy.sample_rate
+            secret = yield from SECRET
+            if not rate:  # the draw is kept all the same: labels need it once there is a rate
+                return replace(facts, draw=draw(secret, key), rate=0.0)
             sampler = Sampler(secret, rate, near_rate=rate)
         threshold = self.policy.threshold_for(facts)
         drawn = sampler.decide(key, facts.tool, facts.confidence, threshold)

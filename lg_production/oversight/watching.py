@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..core.events import Event
@@ -17,7 +18,7 @@ from ..core.steps import Emit, Steps
 from . import queries
 from .decay import Alarm, Decided, Recommendation, Watch, recommend
 from .drift import Armed, DriftTest
-from .thresholds import Rule, Threshold
+from .thresholds import Label, Rule, Threshold
 
 UNFITTED = Threshold(None, "the record was not read yet", 0.0, 1.0, 0, None)
 
@@ -53,7 +54,7 @@ class LearnedThreshold:
             raise ValueError("every and age must be positive")
         self.rule, self.until, self.tool, self.tenant = rule, until, tool, tenant
         self.age, self.every, self.test = age, every, test or DriftTest()
-        self.fitted: Threshold = UNFITTED
+        self.fitted, self.is_fitted = UNFITTED, False
         self.armed = Armed(UNFITTED)
 
     @property
@@ -68,16 +69,19 @@ class LearnedThreshold:
 
     def read(self) -> Steps[None]:
         """Fit it, unless it is, and look at the scores since."""
-        if self.fitted is UNFITTED:
+        now = yield from queries.now()
+        if now < self.until:
+            self.fitted = replace(UNFITTED, guarantee="`until` has not come yet")
+            return
+        if not self.is_fitted:
             start = self.until - self.age
-            self.fitted = self.rule.fit(
-                (yield from queries.labels(start, self.until, self.tool, self.tenant))
-            )
-        was, self.armed = self.armed, (yield from self._looked_at())
+            labels = yield from queries.labels(start, self.until, self.tool, self.tenant)
+            self.fitted, self.is_fitted = fitted(self.rule, labels), True
+        was, self.armed = self.armed, (yield from self._looked_at(now))
         if self.armed.reasons and not was.reasons:
             yield from Emit(Event("review.disarmed", {"tool": self.tool, "why": self.status}))
 
-    def _looked_at(self) -> Steps[Armed]:
+    def _looked_at(self, now: datetime) -> Steps[Armed]:
         """Armed, or disarmed by the first look that found a drift, of the looks that are due."""
         armed = Armed(self.fitted)
         if armed.value is None:
@@ -85,7 +89,6 @@ class LearnedThreshold:
         start = self.until - self.age
         scores = yield from queries.scores(start, self.tool, self.tenant)
         before = [score for at, score in scores if at < self.until]
-        now = yield from queries.now()
         for number in range(1, self.test.looks + 1):
             due = self.until + number * self.every
             if due > now or armed.reasons:
@@ -93,6 +96,14 @@ class LearnedThreshold:
             recent = [score for at, score in scores if self.until <= at < due]
             armed = armed.after(self.test.look(before, recent))
         return armed
+
+
+def fitted(rule: Rule, labels: Sequence[Label]) -> Threshold:
+    """What the rule makes of the labels; labels that it cannot take prove nothing."""
+    try:
+        return rule.fit(labels)
+    except ValueError as error:
+        return replace(UNFITTED, guarantee=f"nothing is automated: {error}", n=len(labels))
 
 
 class Watcher:
@@ -134,6 +145,13 @@ class Watcher:
         if time.monotonic() - self._read_at < self.max_age:
             return
         self._read_at = time.monotonic()
+        try:
+            yield from self._read()
+        except BaseException:
+            self._read_at = float("-inf")
+            raise
+
+    def _read(self) -> Steps[None]:
         for threshold in self.thresholds:
             yield from threshold.read()
         now = yield from queries.now()

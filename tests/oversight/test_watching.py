@@ -128,6 +128,45 @@ def test_scores_as_before_leave_it_armed(database: Database) -> None:
     assert threshold.value is not None
 
 
+def test_a_moment_that_has_not_come_automates_nothing(database: Database) -> None:
+    """Workers that started at different times would fit different labels."""
+    logged(database, spread(1, 400), BEFORE)
+    threshold = LearnedThreshold(RULE, until=datetime.now(UTC) + timedelta(days=30))
+
+    read(database, threshold)
+
+    assert (None, "`until` has not come yet") == (threshold.value, threshold.status)
+
+
+def test_labels_that_prove_nothing_stop_no_run(database: Database) -> None:
+    """Of unequal probability, and without the draw: nothing is automated, and it is said why."""
+    logged(database, spread(1, 400), BEFORE)
+    sql = "UPDATE lg_production.reviews SET probability = 0.05 WHERE tool_call_id = 'c7'"
+    database.execute(Statement(sql, {}, lambda _: None))
+    threshold = LearnedThreshold(RULE, until=UNTIL)
+
+    read(database, threshold)
+
+    assert threshold.value is None
+    assert "draw" in threshold.status
+
+
+def test_a_record_that_cannot_be_read_is_read_again(database: Database) -> None:
+    """A failure does not count as having looked."""
+    watcher = Watcher()
+    with pytest.raises(ZeroDivisionError):
+        watcher.look().throw(ZeroDivisionError())
+    steps = watcher.look()
+    next(steps)
+    with pytest.raises(OSError):
+        steps.throw(OSError())
+
+    drive(watcher.look(), database)
+
+    assert {} == watcher.recommendations
+    assert [] == list(_statements(watcher.look(), database))
+
+
 def test_a_moment_without_a_time_zone_is_refused() -> None:
     """It would be another moment on every machine."""
     with pytest.raises(ValueError, match="time zone"):
