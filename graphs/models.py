@@ -64,7 +64,8 @@ def answer(messages: Sequence[BaseMessage]) -> AIMessage:
     failed = {r.tool_call_id for r in results if r.status == "error"}
     refused = [str(r.content) for r in results if REFUSED in str(r.content)]
     if refused:
-        return AIMessage(f"I have not booked it. {refused[0]}")
+        done = [str(r.content) for r in results if r.status != "error"]
+        return AIMessage(" ".join([f"{refused[0]}", *(f"Done: {text}." for text in done)]))
     if failed:
         return _again(messages[start:], failed)
     if not results:

@@ -99,7 +99,7 @@ def claim(
     context: typer.Context,
     key: Key,
     by: By = "",
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long.")] = 30,
+    minutes: Annotated[float, typer.Option(min=0.1, max=100_000, help="How long.")] = 30,
     take_over: Annotated[bool, typer.Option(help="Out of somebody else's hands.")] = False,
 ) -> None:
     """Keep others from deciding about it meanwhile."""
@@ -201,7 +201,9 @@ def incident(
     database = database_of(context)
     row = _one(database, key)
     if not database.execute(queries.report(row.key, note, by or getpass.getuser())):
-        raise typer.BadParameter("it was a canary: nothing can have come of it")
+        raise typer.BadParameter(
+            "only of what people decided, and what then ran, can anything have come"
+        )
     console.print(f"noted for {row.tool} {row.key.hex()[:12]}", highlight=False, markup=False)
 
 
@@ -209,17 +211,25 @@ def incident(
 def seed(
     context: typer.Context,
     file: Annotated[
-        typer.FileText, typer.Argument(help='JSON lines: {"tool": …, "arguments": {…}}.')
+        typer.FileText,
+        typer.Argument(encoding="utf-8-sig", help='JSON lines: {"tool": …, "arguments": {…}}.'),
     ],
     rate: Annotated[float, typer.Option(min=0, max=1, help="Of the cases that wait.")] = 0.05,
     tenant: Tenant = None,
 ) -> None:
     """Put canaries, known to be wrong, beside a share of what waits. They never run."""
     database = database_of(context)
-    canaries = [_canary(line, number) for number, line in enumerate(file, 1) if line.strip()]
+    try:
+        lines = list(file)
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter("FILE is not UTF-8") from error
+    canaries = [_canary(line, number) for number, line in enumerate(lines, 1) if line.strip()]
     watcher = Watcher(tenant=tenant)
     steps = seed_steps(canaries, rate, tenant=tenant, watcher=watcher)
-    planted = drive(steps, database, [log_events])
+    try:
+        planted = drive(steps, database, [log_events])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     console.print(f"{len(planted)} canaries wait among the rest.", highlight=False)
 
 
@@ -227,7 +237,7 @@ def _canary(line: str, number: int) -> Canary:
     try:
         read = json.loads(line)
         return Canary(str(read["tool"]), dict(read["arguments"]), dict(read.get("evidence", {})))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = 'is not like {"tool": "pay", "arguments": {"euros": 99000}}'
         raise typer.BadParameter(f"line {number} {problem}") from error
 
@@ -235,7 +245,7 @@ def _canary(line: str, number: int) -> Canary:
 @reviews.command()
 def stats(
     context: typer.Context,
-    days: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 30,
+    days: Annotated[float, typer.Option(min=0.01, max=36_500, help="How far back.")] = 30,
     agreed_hours: Annotated[float, typer.Option(min=0.01, help="Within which to decide.")] = 4,
     tenant: Tenant = None,
     as_json: AsJson = False,
@@ -244,9 +254,11 @@ def stats(
     database, age = database_of(context), timedelta(days=days)
     cases = database.execute(queries.cases(age, tenant))
     found = queue(cases, datetime.now(UTC), timedelta(hours=agreed_hours))
-    votes, watch = database.execute(queries.decided(age, tenant)), Watch()
-    habits, alarms = watch.habits(votes), watch.alarms(votes)
-    asked = Watcher(watch=watch, tenant=tenant).judged(votes, datetime.now(UTC))
+    watch, watcher = Watch(), Watcher(tenant=tenant)
+    seen = database.execute(queries.decided(max(age, watcher.age), tenant))
+    votes = [vote for vote in seen if vote.at > datetime.now(UTC) - age]
+    habits, alarms = watch.habits(votes), watch.alarms(seen)
+    asked = watcher.judged(seen, datetime.now(UTC))
     standing = database.execute(stops.standing())
     if as_json:
         told = {

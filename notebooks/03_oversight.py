@@ -163,6 +163,10 @@ for size in (20, 2_000):
     print(f"{size} reviews:", SelectiveRisk(0.05, 0.05).fit(cases(size, 9)).guarantee)
 
 # %% [markdown]
+# The grey lines are the promises. The 60,000 cases that the fits are judged on have, by chance, 3
+# to 5 % more errors than this world has: that is why `EscapeRate` comes out a little above its
+# line. `make evals-oversight` judges on a world that is known exactly.
+#
 # ## Nine months, and a reviewer who tires (simulated)
 #
 # Three people decide sixty cases a week each, and every twentieth is a canary, a case that is
@@ -220,6 +224,23 @@ for kind in ("too_fast", "approves_all", "canaries"):
 print("alarms about the others:", sum(alarm.reviewer != "bo" for alarm in alarms))
 
 # %% [markdown]
+# This is one world. In others honest people are accused, and mostly by the canaries: the CUSUM has
+# a false alarm every 490 canaries, and two colleagues see about 230 in nine months.
+
+# %%
+accused = 0
+for seed in range(10):
+    numbers = random.Random(100 + seed)
+    others = [
+        decides(reviewer, FIRST + timedelta(weeks=week, hours=2 * n), numbers)
+        for week in range(39)
+        for reviewer in ("ada", "cy")
+        for n in range(60)
+    ]
+    accused += any(watch.alarms(others))
+print(f"of 10 such worlds, {accused} accuse Ada or Cy at least once")
+
+# %% [markdown]
 # A `Watcher` in the router acts on it: more of the tool's cases are sampled, and a second person
 # is asked.
 
@@ -235,8 +256,8 @@ for moment in (TIRED, TIRED + timedelta(weeks=4)):
 # %% [markdown]
 # ## One decision, for real
 #
-# A graph, PostgreSQL, a payment that is too large: it waits, two people answer, one of them
-# decides.
+# A graph, PostgreSQL, a payment that is too large: it waits, a person edits it, and what runs is
+# the edit. Nobody is logged in here, so the record calls this person `resume`.
 
 # %%
 stack = ExitStack()
@@ -284,6 +305,7 @@ named = {"idempotency_key": question["idempotency_key"], "digest": question["dig
 edit = {"type": "edit", "edited_action": {"name": "refund", "args": {"euros": "500"}}}
 ended = graph.invoke(Command(resume={**edit, **named}), run)
 print("paid:", paid, "-", ended["messages"][-2].content)
+assert paid == [500]
 
 # %%
 import psycopg

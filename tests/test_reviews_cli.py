@@ -15,6 +15,11 @@ from lg_production.core.steps import Statement
 from .graphs_for_tests import call
 from .oversight.review_for_tests import Office, messages, overdue
 
+CANARY = (
+    '{"tool": "pay", "arguments": {"to": "mallory", "amount": 90000}, '
+    '"evidence": {"amount": "90000"}}\n\n'
+)
+
 
 class Desk:
     """Runs commands against one database, in which one payment waits."""
@@ -187,7 +192,7 @@ def test_what_has_changed_is_looked_at_again(desk: Desk) -> None:
 def test_canaries_are_put_among_the_rest_and_told_of_afterwards(desk: Desk, tmp_path: Any) -> None:
     """In the list they are like any case; whoever approves one is told, and it is counted."""
     file = tmp_path / "canaries.jsonl"
-    file.write_text('{"tool": "pay", "arguments": {"to": "mallory", "amount": 90000}}\n\n')
+    file.write_text(CANARY)
     seeded = desk.types("seed", str(file), "--rate", "1")
     rows = [json.loads(line) for line in desk.types("list", "--json").stdout.splitlines()]
     (canary,) = [row for row in rows if row["arguments"]["to"] == "mallory"]
@@ -201,7 +206,10 @@ def test_canaries_are_put_among_the_rest_and_told_of_afterwards(desk: Desk, tmp_
     assert canary["reasons"] == real["reasons"]
     assert "You missed it" in approved.stdout
     assert [1] == [habit["missed"] for habit in told["habits"]]
-    assert desk.types("incident", canary["key"][:12], "--note", "x").exit_code
+    refused = desk.types("incident", canary["key"][:12], "--note", "x")
+    same = desk.types("incident", real["key"][:12], "--note", "x")
+    assert (refused.exit_code, refused.output) == (same.exit_code, same.output)
+    assert refused.exit_code
 
 
 def test_a_file_of_canaries_that_is_none_is_refused(desk: Desk, tmp_path: Any) -> None:

@@ -1,1 +1,1 @@
-"""Seven incidents, side by side: plain LangGraph and lg_production."""
+"""Eight incidents, side by side: plain LangGraph and lg_production."""

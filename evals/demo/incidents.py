@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evals.demo.stage import Stage
+from evals.demo.stage import Stage, Stuck
 from evals.demo.worker import Job
 
 ONE = "Book flight TP1234."
@@ -60,7 +60,8 @@ def resumed_thrice(stage: Stage) -> str:
 
 def two_click(stage: Stage) -> str:
     """The jet waits for a person; two of them approve it at the same time."""
-    stage.run(Job(wish=JET))
+    if not stage.run(Job(wish=JET))[0].get("asked"):
+        raise Stuck("nobody was asked")
     stage.setting.airline.fail("delay", seconds=0.5, times=2)
     told = stage.run(*[Job(answer=APPROVED)] * 2)
     return f"{sum('said' in t for t in told)} of 2 were told: done"

@@ -103,10 +103,10 @@ def confirming(setting: Setting) -> Guards:
 
 
 def reviewed(setting: Setting, database: Database) -> StateGraph[Any, Any]:
-    """As in the reference graph: the policy says what a person decides."""
-    tools = booking_tools(setting.airline)
+    """As in the reference graph: a policy says what people decide. The airline gets no key."""
+    tools = keyless_tools(setting.airline)
     people = oversight(database, review_policy(setting.airline, sample_rate=0), tools)
-    once = Idempotent(database, policies=POLICIES)
+    once = Idempotent(database)
     return wire(tool_node(tools, people.review, once), people.guards)
 
 

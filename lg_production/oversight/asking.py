@@ -25,6 +25,7 @@ from .people import REFUSALS, forbidden, told
 from .records import Recorded
 
 AGREEING = ("approve", "edit")
+ALIKE = frozenset({"sampled", "low_confidence", "no_confidence", "threshold_unproven"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,5 +182,6 @@ def blind(row: Recorded) -> str:
 
 
 def reasons(row: Recorded) -> list[str]:
-    """Why a person is asked, as a reviewer sees it."""
-    return [] if row.verdict == "sample" else list(row.reasons)
+    """Why a person is asked, as a reviewer sees it: a sample looks like a doubt."""
+    shown = ["confidence" if reason in ALIKE else reason for reason in row.reasons]
+    return list(dict.fromkeys(shown))

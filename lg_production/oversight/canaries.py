@@ -7,11 +7,11 @@ about one is told afterwards; whoever approves it has missed it.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from ..core.events import Event
 from ..core.keys import digest
@@ -70,10 +70,12 @@ def seed_steps(
 
 
 def _plant(planted: Sequence[tuple[Recorded, Routed]]) -> Steps[list[Recorded]]:
-    known = {row.key for row in (yield from ledger.look([c.key for _, c in planted]))}
+    found = yield from ledger.look([canary.key for _, canary in planted])
+    known = {row.key for row in found}
     new = [canary for _, canary in planted if canary.key not in known]
+    half = [row for row in found if row.state == "routed"]  # whoever planted it died
     kept = []
-    for row in (yield from ledger.freeze(new)):
+    for row in [*half, *(yield from ledger.freeze(new))]:
         opened = yield from ledger.opened(row.key)
         if opened is not None:
             yield from Emit(Event("review.canary", {"tool": row.tool, "review": row.key.hex()}))
@@ -83,6 +85,10 @@ def _plant(planted: Sequence[tuple[Recorded, Routed]]) -> Steps[list[Recorded]]:
 
 def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
     """A canary that looks like its neighbour in everything but what is asked for."""
+    if "amount" in row.evidence and "amount" not in canary.evidence:
+        raise ValueError(
+            f"a canary for {row.tool} needs its amount: evidence={{'amount': '90000'}}"
+        )
     key = digest(secret.hex(), "canary", row.key.hex())
     left = None
     if row.expires_at is not None and row.opened_at is not None:
@@ -91,18 +97,40 @@ def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
     return Routed(
         key=key,
         tenant=row.tenant,
-        thread_id=str(UUID(bytes=key[:16], version=4)),
+        thread_id=alike(row.thread_id, digest(key.hex(), "thread")),
         tool=row.tool,
-        tool_call_id=f"call_{key.hex()[:24]}",
+        tool_call_id=alike(row.tool_call_id, digest(key.hex(), "call")),
         arguments=dict(canary.arguments),
         verdict=Verdict(asked, tuple(row.reasons), quorum=row.quorum, expires=left),
         policy_hash=row.policy_hash,
         agent=row.agent,
         confidence=row.confidence,
         scores=row.scores,
-        provenance=row.provenance,
+        alternatives=row.alternatives,
+        provenance={name: row.provenance.get(name, "user") for name in canary.arguments}
+        if row.provenance
+        else {},
         evidence={**row.evidence, **canary.evidence},
         requester=row.requester,
         assigned_to=row.assigned_to,
         canary=True,
     )
+
+
+def alike(text: str, noise: bytes) -> str:
+    """Text of the same shape: other digits for digits and other letters for letters."""
+    head = text[: text.index("_") + 1] if "_" in text else ""
+    tail = text[len(head) :]
+    letters = "abcdef" if set(tail.lower()) <= set("0123456789abcdef-") else string.ascii_lowercase
+    return head + "".join(
+        _other(sign, noise[at % len(noise)] + at, letters) for at, sign in enumerate(tail)
+    )
+
+
+def _other(sign: str, noise: int, letters: str) -> str:
+    if sign.isdigit():
+        return string.digits[noise % 10]
+    if not sign.isalpha():
+        return sign
+    letter = letters[noise % len(letters)]
+    return letter.upper() if sign.isupper() else letter

@@ -181,7 +181,7 @@ class Watch:
         real = [d for d in decisions if not d.canary]
         canaries = [d for d in decisions if d.canary]
         twice = [
-            (d.action, other.action)
+            (stance(d.action), stance(other.action))
             for d in real
             for other in cases.get(_case(d), ())
             if other.reviewer != reviewer
@@ -266,6 +266,11 @@ def _grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
 
 def _case(decision: Decided) -> str:
     return decision.duplicate_of or decision.key
+
+
+def stance(action: Action) -> Action:
+    """An edit and an approval of one proposal agree: whoever edits has agreed to what it says."""
+    return "approve" if action == "edit" else action
 
 
 def kappa(pairs: Sequence[tuple[Action, Action]]) -> float | None:

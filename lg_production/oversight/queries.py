@@ -38,9 +38,11 @@ FROM lg_production.review_votes v WHERE v.key = %(key)s ORDER BY v.voted_at
 """
 DECIDED = """
 SELECT v.reviewer, r.tool, v.voted_at, v.action, v.seconds::float8,
-  length(r.arguments::text) + length(r.evidence::text), r.canary, encode(r.key, 'hex')
+  length(r.arguments::text) + length(r.evidence::text), r.canary,
+  encode(r.key, 'hex') || '/' || v.round
 FROM lg_production.review_votes v JOIN lg_production.reviews r ON r.key = v.key
 WHERE v.counted AND v.voted_at > now() - %(age)s::interval
+  AND (NOT r.canary OR (r.state IN ('decided', 'expired') AND (v.round = 1 OR v.action = 'edit')))
   AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
 ORDER BY v.voted_at
 """
@@ -62,17 +64,29 @@ WHERE r.state = 'decided' AND r.outcome IN ('approve', 'edit', 'reject') AND NOT
   AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
 ORDER BY r.decided_at, r.key
 """
+SCORED = """
+SELECT r.confidence, coalesce(r.outcome = 'approve' AND r.decided_at < %(end)s, false),
+  r.probability, r.stratum, r.draw, r.verdict IN ('sample', 'review', 'two_person')
+FROM lg_production.reviews r
+WHERE r.confidence IS NOT NULL AND NOT r.canary AND r.verdict <> 'deny'
+  AND r.created_at >= %(start)s AND r.created_at < %(end)s
+  AND (%(tool)s::text IS NULL OR r.tool = %(tool)s)
+  AND (%(agent)s::text IS NULL OR r.agent = %(agent)s)
+  AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
+ORDER BY r.created_at, r.key
+"""
 SCORES = """
 SELECT r.created_at, r.confidence FROM lg_production.reviews r
 WHERE r.confidence IS NOT NULL AND NOT r.canary AND r.created_at >= %(start)s
   AND (%(tool)s::text IS NULL OR r.tool = %(tool)s)
+  AND (%(agent)s::text IS NULL OR r.agent = %(agent)s)
   AND (%(tenant)s::text IS NULL OR r.tenant = %(tenant)s)
 ORDER BY r.created_at
 """
 REPORT = """
 INSERT INTO lg_production.review_incidents (key, note, reported_by)
 SELECT r.key, %(note)s, %(by)s FROM lg_production.reviews r
-WHERE r.key = %(key)s AND NOT r.canary RETURNING 1
+WHERE r.key = %(key)s AND NOT r.canary AND r.state = 'decided' RETURNING 1
 """
 
 
@@ -145,11 +159,38 @@ def labels(
     return Statement(LABELS, params, read, repeatable=True)
 
 
+class Scored(NamedTuple):
+    """A call that had a score. `reviewed`: a person was to see it. `correct`: and approved it."""
+
+    score: float
+    correct: bool
+    probability: float
+    stratum: str
+    draw: float | None
+    reviewed: bool
+
+
+def scored(
+    start: datetime,
+    end: datetime,
+    tool: str | None = None,
+    agent: str | None = None,
+    tenant: str | None = None,
+) -> Statement[list[Scored]]:
+    """All calls with a score of this time, as they stood at its end, seen by people or not."""
+    params = {"start": start, "end": end, "tool": tool, "agent": agent, "tenant": tenant}
+
+    def read(rows: Sequence[Row]) -> list[Scored]:
+        return [Scored(*row) for row in rows]
+
+    return Statement(SCORED, params, read, repeatable=True)
+
+
 def scores(
-    start: datetime, tool: str | None = None, tenant: str | None = None
+    start: datetime, tool: str | None = None, agent: str | None = None, tenant: str | None = None
 ) -> Statement[list[tuple[datetime, float]]]:
     """When calls were routed since then and with which confidence, reviewed or not."""
-    params = {"start": start, "tool": tool, "tenant": tenant}
+    params = {"start": start, "tool": tool, "agent": agent, "tenant": tenant}
 
     def read(rows: Sequence[Row]) -> list[tuple[datetime, float]]:
         return [(at, score) for at, score in rows]
@@ -163,6 +204,6 @@ def now() -> Statement[datetime]:
 
 
 def report(key: bytes, note: str, by: str) -> Statement[bool]:
-    """Something went wrong although it was approved. Whether there is such a review."""
+    """Something went wrong although people had decided it. Whether there is such a review."""
     params = {"key": key, "note": clean(note), "by": clean(by)}
     return Statement(REPORT, params, bool)

@@ -8,16 +8,18 @@ Nothing is kept but the ledger: every worker that looks at the same rows sees th
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ..core.events import Event
 from ..core.steps import Emit, Steps
 from . import queries
 from .decay import Alarm, Decided, Recommendation, Watch, recommend
 from .drift import Armed, DriftTest
+from .queries import Scored
 from .thresholds import Label, Rule, Threshold
 
 UNFITTED = Threshold(None, "the record was not read yet", 0.0, 1.0, 0, None)
@@ -28,9 +30,12 @@ class LearnedThreshold:
 
     For `ReviewPolicy(threshold=…)`, or a tool's `Stakes`, together with a `Watcher` that reads the
     record for it; before it has, and whenever `rule` proves nothing, every case is reviewed.
-    Labels are the reviews of `tool` (None: of all) that were decided in the `age` before `until`,
-    a moment of yours, as exact as the version of a model: all workers fit the same. `status` says
-    what is proven, or how many reviews are missing.
+    Labels are of the calls of `tool` and `agent` (None: of all) that were routed in the `age`
+    before `until`, a moment of yours, as exact as the version of a model: all workers fit the
+    same. What a person was to see and had not approved by then counts as wrong: an answer instead
+    of the tool, a deadline that passed, a case that was still open. While some cases of that time
+    could not be sampled at all nothing is proven. `status` says what is, or how many reviews are
+    missing.
 
     The scores of every case after `until` are held against those before it, each `every` anew;
     `test` bounds the chance of a false alarm over all its looks. What has drifted stays disarmed
@@ -43,6 +48,7 @@ class LearnedThreshold:
         *,
         until: datetime,
         tool: str | None = None,
+        agent: str | None = None,
         age: timedelta = timedelta(days=180),
         every: timedelta = timedelta(days=7),
         test: DriftTest | None = None,
@@ -52,7 +58,10 @@ class LearnedThreshold:
             raise ValueError("until needs a time zone: datetime(2026, 3, 1, tzinfo=UTC)")
         if every <= timedelta(0) or age <= timedelta(0):
             raise ValueError("every and age must be positive")
+        if until - datetime.min.replace(tzinfo=UTC) <= age:
+            raise ValueError("age reaches back behind the year 1")
         self.rule, self.until, self.tool, self.tenant = rule, until, tool, tenant
+        self.agent = agent
         self.age, self.every, self.test = age, every, test or DriftTest()
         self.fitted, self.is_fitted = UNFITTED, False
         self.armed = Armed(UNFITTED)
@@ -75,8 +84,10 @@ class LearnedThreshold:
             return
         if not self.is_fitted:
             start = self.until - self.age
-            labels = yield from queries.labels(start, self.until, self.tool, self.tenant)
-            self.fitted, self.is_fitted = fitted(self.rule, labels), True
+            scored = yield from queries.scored(
+                start, self.until, self.tool, self.agent, self.tenant
+            )
+            self.fitted, self.is_fitted = fitted(self.rule, scored), True
         was, self.armed = self.armed, (yield from self._looked_at(now))
         if self.armed.reasons and not was.reasons:
             yield from Emit(Event("review.disarmed", {"tool": self.tool, "why": self.status}))
@@ -87,7 +98,7 @@ class LearnedThreshold:
         if armed.value is None:
             return armed
         start = self.until - self.age
-        scores = yield from queries.scores(start, self.tool, self.tenant)
+        scores = yield from queries.scores(start, self.tool, self.agent, self.tenant)
         before = [score for at, score in scores if at < self.until]
         for number in range(1, self.test.looks + 1):
             due = self.until + number * self.every
@@ -95,15 +106,30 @@ class LearnedThreshold:
                 break
             recent = [score for at, score in scores if self.until <= at < due]
             armed = armed.after(self.test.look(before, recent))
+        if now >= self.until + (self.test.looks + 1) * self.every and not armed.reasons:
+            return armed.disarm("its looks for drift are used up: set a later `until`")
         return armed
 
 
-def fitted(rule: Rule, labels: Sequence[Label]) -> Threshold:
-    """What the rule makes of the labels; labels that it cannot take prove nothing."""
-    try:
-        return rule.fit(labels)
-    except ValueError as error:
-        return replace(UNFITTED, guarantee=f"nothing is automated: {error}", n=len(labels))
+def fitted(rule: Rule, cases: Sequence[Scored]) -> Threshold:
+    """What the rule makes of the labels; labels that it cannot take prove nothing.
+
+    The labels are thinned to a uniform sample of all cases: those that would have been reviewed had
+    each had the chance of the least likely.
+    """
+    least = min((case.probability for case in cases), default=1.0)
+    if least <= 0:
+        rare = sum(case.probability <= 0 for case in cases)
+        why = f"{rare} of {len(cases)} cases could not be sampled; set a sample_rate, and wait"
+        return replace(UNFITTED, guarantee=f"nothing is automated: {why}")
+    seen = [case for case in cases if case.reviewed]
+    if least < 1 and any(case.draw is None for case in seen):
+        return replace(UNFITTED, guarantee="nothing is automated: labels are without their draw")
+    return rule.fit(
+        Label(case.score, case.correct, least, case.stratum, case.draw)
+        for case in seen
+        if least == 1 or (case.draw is not None and case.draw < least)
+    )
 
 
 class Watcher:
@@ -128,8 +154,10 @@ class Watcher:
         tenant: str | None = None,
         max_age: timedelta = timedelta(minutes=5),
     ) -> None:
-        if factor < 1:
-            raise ValueError("factor must be at least 1: an alarm never asks for less")
+        if not 1 <= factor < math.inf:
+            raise ValueError("factor must be finite, and at least 1: an alarm asks for more")
+        if min(age, lasting) <= timedelta(0):
+            raise ValueError("age and lasting must be positive")
         self.watch, self.thresholds, self.factor = watch or Watch(), tuple(thresholds), factor
         self.age, self.lasting, self.tenant = age, lasting, tenant
         self.max_age = max_age.total_seconds()

@@ -68,7 +68,7 @@ def test_a_rejected_flight_is_not_booked(graph, an_airline):
     """Reject: the model hears why, and nothing happens."""
     said = answered(graph, type="reject", message="too early")
 
-    assert "I have not booked it. book_flight was not carried out: " in said
+    assert said.startswith("book_flight was not carried out: ")
     assert "too early" in said
     assert [] == flights(an_airline)
 
@@ -77,7 +77,7 @@ def test_a_rejected_flight_is_not_booked(graph, an_airline):
     ("wish", "reason"),
     [
         ("Book flight AF1024", "amount_over"),
-        ("Find a flight to Lisbon and book it", "low_confidence"),
+        ("Find a flight to Lisbon and book it", "confidence"),
         ("Cancel REF001", "irreversible"),
     ],
 )

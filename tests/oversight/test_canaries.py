@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from lg_production import Database
+from lg_production.core.keys import digest
 from lg_production.core.steps import Statement, drive
 from lg_production.oversight import ledger, queries
-from lg_production.oversight.canaries import Canary, beside, seed_steps
+from lg_production.oversight.canaries import Canary, alike, beside, seed_steps
 from lg_production.oversight.ledger import Ballot
 from lg_production.oversight.records import Recorded
+from lg_production.oversight.routing import SECRET
 from tests.graphs_for_tests import call
 from tests.oversight.review_for_tests import APPROVE, Office, messages
 
@@ -58,6 +61,26 @@ def test_a_case_gets_its_canary_once(database: Database) -> None:
     database.execute(ledger.vote(canary, Ballot("ann", "reject")))
 
     assert ([], []) == (again, seeded(database))
+
+
+def test_a_canary_whose_planter_died_is_planted_by_the_next(database: Database) -> None:
+    """Recorded, and not yet among the waiting."""
+    real = office(database).row()
+    drive(
+        ledger.freeze([beside(real, WRONG, digest("canaries", database.execute(SECRET).hex()))]),
+        database,
+    )
+
+    (canary,) = seeded(database)
+
+    assert ("open", True) == (canary.state, canary.canary)
+
+
+def test_its_ids_have_the_shape_of_its_neighbours() -> None:
+    """Other digits for digits, other letters for letters; a prefix stays."""
+    assert "call_" == alike("call_ab12", b"noise")[:5]
+    assert re.fullmatch(r"call_[a-f]{2}\d{2}", alike("call_ab12", b"noise"))
+    assert re.fullmatch(r"\d{3}-[a-z]{3}", alike("123-xyz", b"noise"))
 
 
 def test_a_share_of_the_cases_gets_one(database: Database) -> None:

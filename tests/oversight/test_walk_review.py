@@ -198,7 +198,7 @@ def test_the_tools_own_question_is_answered_wherever_it_fails(
 
 
 @DRIVERS
-@pytest.mark.parametrize("name", ["book", "both"])
+@pytest.mark.parametrize("name", ["both"])
 def test_a_review_that_fails_and_fails_again_is_decided_once(
     database: Database, name: str, is_async: bool
 ) -> None:

@@ -151,6 +151,45 @@ def test_labels_that_prove_nothing_stop_no_run(database: Database) -> None:
     assert "draw" in threshold.status
 
 
+def test_cases_that_could_not_be_sampled_prove_nothing(database: Database) -> None:
+    """What passed unseen has no labels: a threshold may not speak of it."""
+    logged(database, spread(1, 400), BEFORE)
+    sql = (
+        "UPDATE lg_production.reviews SET probability = 0, verdict = 'auto', state = 'routed', "
+        "outcome = NULL WHERE confidence > 0.7"
+    )
+    database.execute(Statement(sql, {}, lambda _: None))
+    threshold = LearnedThreshold(RULE, until=UNTIL)
+
+    read(database, threshold)
+
+    assert threshold.value is None
+    assert "could not be sampled" in threshold.status
+
+
+def test_what_nobody_approved_counts_as_wrong(database: Database) -> None:
+    """Answers instead of the tool, deadlines that passed, cases that are still open."""
+    logged(database, spread(1, 400), BEFORE)
+    sql = "UPDATE lg_production.reviews SET outcome = 'respond' WHERE confidence > 0.7"
+    database.execute(Statement(sql, {}, lambda _: None))
+    threshold = LearnedThreshold(RULE, until=UNTIL)
+
+    read(database, threshold)
+
+    assert threshold.value is None
+
+
+def test_looks_that_are_used_up_disarm_it(database: Database) -> None:
+    """Nobody watches for drift any more: a new `until` must be set."""
+    logged(database, spread(1, 400), BEFORE)
+    threshold = LearnedThreshold(RULE, until=UNTIL, test=DriftTest(looks=3))
+
+    read(database, threshold)
+
+    assert threshold.value is None
+    assert "used up" in threshold.status
+
+
 def test_a_record_that_cannot_be_read_is_read_again(database: Database) -> None:
     """A failure does not count as having looked."""
     watcher = Watcher()
