@@ -22,8 +22,9 @@ from .oversight.answers import Answer, Unreadable, coerce
 from .oversight.asking import Asker, blind, cast, reasons
 from .oversight.calibration import Rate
 from .oversight.canaries import Canary, seed_steps
-from .oversight.decay import Recommendation, Watch, queue
+from .oversight.decay import Alarm, Recommendation, Watch, queue
 from .oversight.records import Action, Recorded, State
+from .oversight.stops import Stop
 from .oversight.watching import Watcher
 from .terminal import only
 
@@ -298,6 +299,12 @@ def stats(
         )  # fmt: skip
     if habits:
         console.print(table)
+    _warn(alarms, asked, standing)
+
+
+def _warn(
+    alarms: list[Alarm], asked: dict[str, Recommendation], standing: tuple[Stop, ...]
+) -> None:
     for alarm in alarms:
         console.print(f"[red]{escape(alarm.reviewer)} {alarm.week}: {escape(alarm.reason)}[/]")
     for tool, one_asked in asked.items():
