@@ -13,7 +13,6 @@ from .core.wrappers import ToolWrapper
 from .cost import BudgetGuard, LoopGuard
 from .errors import ExtraMissing
 from .idempotency import Idempotent
-from .oversight import StopButton
 
 try:
     from langchain.agents.middleware import AgentMiddleware, hook_config
@@ -78,14 +77,14 @@ class ModelWrapperMiddleware(AgentMiddleware[Any, Any, Any]):
         return await self.wrapper.awrap_model_call(request, handler)
 
 
-class StopButtonMiddleware(ToolWrapperMiddleware, ModelWrapperMiddleware):
-    """A `StopButton` before every call of a model and of a tool."""
+class WrapperMiddleware(ToolWrapperMiddleware, ModelWrapperMiddleware):
+    """A wrapper of both kinds of call, as `StopButton` is."""
 
-    wrapper: StopButton
+    wrapper: Any
 
-    def __init__(self, button: StopButton) -> None:
+    def __init__(self, wrapper: Any) -> None:
         AgentMiddleware.__init__(self)
-        self.wrapper = button
+        self.wrapper = wrapper
 
 
 class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
@@ -126,8 +125,8 @@ def as_middleware(
     """Each guard as a middleware for `create_agent`, in their order: the first is outermost."""
 
     def one(guard: Any) -> AgentMiddleware[Any, Any, Any]:
-        if isinstance(guard, StopButton):
-            return StopButtonMiddleware(guard)
+        if isinstance(guard, ToolWrapper) and isinstance(guard, ModelWrapper):
+            return WrapperMiddleware(guard)
         if isinstance(guard, ToolWrapper):
             return ToolWrapperMiddleware(guard)
         if isinstance(guard, ModelWrapper):

@@ -51,6 +51,11 @@ class Call(Generic[T]):
         return (yield self)  # type: ignore[no-any-return]
 
 
+def off_loop(function: Callable[[], T]) -> Call[T]:
+    """Call blocking code: in this thread, or in one beside the event loop."""
+    return Call(function, lambda: asyncio.to_thread(function))
+
+
 @dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait, in seconds."""

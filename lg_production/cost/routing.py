@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from asyncio import to_thread
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from operator import ge, le
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..core.events import Event, Observer
 from ..core.models import Handler, ModelWrapper, answer_of, model_name
-from ..core.steps import Call, Emit, Executor, Steps
+from ..core.steps import Emit, Executor, Steps, off_loop
 from .answers import served_by
 from .loop_history import LOOP
 
@@ -296,7 +295,7 @@ class ModelRouter(ModelWrapper):
         if remaining is None:
             return None
         try:
-            left = yield from Call(remaining, lambda: to_thread(remaining))
+            left = yield from off_loop(remaining)
             if left is None or math.isfinite(left):
                 return left
             why = "NotFinite"
