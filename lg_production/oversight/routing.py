@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from langgraph.errors import GraphBubbleUp
 
-from ..core import steps
 from ..core.events import Event
 from ..core.keys import canonical, digest
-from ..core.steps import Emit, Statement, Steps
+from ..core.steps import Emit, Statement, Steps, off_loop
 from ..errors import NotDurable
 from . import ledger
 from .combined import Combined
@@ -23,7 +21,6 @@ from .sampling import Sampler, draw
 from .scorers import Call, Score, Scorer
 from .watching import Watcher
 
-T = TypeVar("T")
 Provenance: TypeAlias = Callable[[Any, Call], Mapping[str, str]]
 NO_SCORE = Score(None, "none")
 MOST_LOOKS = 16
@@ -197,11 +194,6 @@ class Routing:
             "recipient_known": facts.recipient_known if stakes and stakes.recipient else None,
         }
         return {name: value for name, value in found.items() if value is not None}
-
-
-def off_loop(function: Callable[[], T]) -> Steps[T]:
-    """Call somebody's blocking code: in this thread, or in one beside the event loop."""
-    return (yield from steps.Call(function, lambda: asyncio.to_thread(function)))
 
 
 def is_about(row: Recorded, call: Call) -> bool:

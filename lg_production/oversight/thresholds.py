@@ -80,15 +80,18 @@ def fit_each(rule: Rule, labels: Iterable[Label]) -> dict[str, Threshold]:
     return {stratum: rule.fit(group) for stratum, group in sorted(groups.items())}
 
 
-def uniform(labels: Iterable[Label]) -> list[Label]:
-    """The labels that would have been drawn had every case had the smallest probability.
+def uniform(labels: Iterable[Label], least: float | None = None) -> list[Label]:
+    """The labels that would have been drawn had every case had the probability `least`.
+
+    That is the smallest there is: by default of the labels, if no case had a smaller one.
 
     The exact bounds hold for a uniform random sample only. This is one, whatever the rates
     were; the price is that oversampling gains nothing for a bound (it does for
     `sampling.error_rate`). Raises ValueError where probabilities differ and a draw is missing.
     """
     kept = list(labels)
-    least = min((label.probability for label in kept), default=1.0)
+    if least is None:
+        least = min((label.probability for label in kept), default=1.0)
     return [label for label in kept if _drawn(label, least)]
 
 

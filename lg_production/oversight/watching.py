@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ..core.events import Event
-from ..core.steps import Emit, Steps
+from ..core.steps import Emit, Steps, off_loop
 from . import queries
 from .decay import Alarm, Decided, Recommendation, Watch, recommend
 from .drift import Armed, DriftTest
 from .queries import Scored
-from .thresholds import Label, Rule, Threshold
+from .thresholds import Label, Rule, Threshold, uniform
 
 UNFITTED = Threshold(None, "the record was not read yet", 0.0, 1.0, 0, None)
 
@@ -65,6 +65,7 @@ class LearnedThreshold:
         self.age, self.every, self.test = age, every, test or DriftTest()
         self.fitted, self.is_fitted = UNFITTED, False
         self.armed = Armed(UNFITTED)
+        self.looked = 0
 
     @property
     def value(self) -> float | None:
@@ -76,9 +77,8 @@ class LearnedThreshold:
         """What is guaranteed now, or why nothing is."""
         return "; ".join(self.armed.reasons) or self.fitted.guarantee
 
-    def read(self) -> Steps[None]:
-        """Fit it, unless it is, and look at the scores since."""
-        now = yield from queries.now()
+    def read(self, now: datetime) -> Steps[None]:
+        """Fit it, unless it is, and look at the scores since. `now` is the database's."""
         if now < self.until:
             self.fitted = replace(UNFITTED, guarantee="`until` has not come yet")
             return
@@ -87,28 +87,36 @@ class LearnedThreshold:
             scored = yield from queries.scored(
                 start, self.until, self.tool, self.agent, self.tenant
             )
-            self.fitted, self.is_fitted = fitted(self.rule, scored), True
-        was, self.armed = self.armed, (yield from self._looked_at(now))
+            self.fitted = yield from off_loop(lambda: fitted(self.rule, scored))
+            self.is_fitted = True
+        was = self.armed if self.armed.threshold is self.fitted else Armed(self.fitted)
+        self.armed = was if was.value is None else (yield from self._looked_at(was, now))
         if self.armed.reasons and not was.reasons:
             yield from Emit(Event("review.disarmed", {"tool": self.tool, "why": self.status}))
 
-    def _looked_at(self, now: datetime) -> Steps[Armed]:
-        """Armed, or disarmed by the first look that found a drift, of the looks that are due."""
-        armed = Armed(self.fitted)
-        if armed.value is None:
-            return armed
-        start = self.until - self.age
-        scores = yield from queries.scores(start, self.tool, self.agent, self.tenant)
-        before = [score for at, score in scores if at < self.until]
-        for number in range(1, self.test.looks + 1):
-            due = self.until + number * self.every
-            if due > now or armed.reasons:
-                break
-            recent = [score for at, score in scores if self.until <= at < due]
-            armed = armed.after(self.test.look(before, recent))
-        if now >= self.until + (self.test.looks + 1) * self.every and not armed.reasons:
+    def _looked_at(self, was: Armed, now: datetime) -> Steps[Armed]:
+        """After the looks that are due. Each is made once: what one saw cannot change."""
+        passed = (now - self.until) // self.every
+        due, armed = min(passed, self.test.looks), was
+        if due > self.looked:
+            start = self.until - self.age
+            scores = yield from queries.scores(start, self.tool, self.agent, self.tenant)
+            armed = yield from off_loop(lambda: self._after(was, scores, due))
+            self.looked = due
+        if passed > self.test.looks and not armed.reasons:
             return armed.disarm("its looks for drift are used up: set a later `until`")
         return armed
+
+    def _after(self, was: Armed, scores: Sequence[tuple[datetime, float]], due: int) -> Armed:
+        """The same, or disarmed by the first look up to this one that finds a drift."""
+        before = [score for at, score in scores if at < self.until]
+        for number in range(self.looked + 1, due + 1):
+            end = self.until + number * self.every
+            recent = [score for at, score in scores if self.until <= at < end]
+            armed = was.after(self.test.look(before, recent))
+            if armed.reasons:
+                return armed
+        return was
 
 
 def fitted(rule: Rule, cases: Sequence[Scored]) -> Threshold:
@@ -125,11 +133,8 @@ def fitted(rule: Rule, cases: Sequence[Scored]) -> Threshold:
     seen = [case for case in cases if case.reviewed]
     if least < 1 and any(case.draw is None for case in seen):
         return replace(UNFITTED, guarantee="nothing is automated: labels are without their draw")
-    return rule.fit(
-        Label(case.score, case.correct, least, case.stratum, case.draw)
-        for case in seen
-        if least == 1 or (case.draw is not None and case.draw < least)
-    )
+    labels = [Label(c.score, c.correct, c.probability, c.stratum, c.draw) for c in seen]
+    return rule.fit(uniform(labels, least))
 
 
 class Watcher:
@@ -180,9 +185,9 @@ class Watcher:
             raise
 
     def _read(self) -> Steps[None]:
-        for threshold in self.thresholds:
-            yield from threshold.read()
         now = yield from queries.now()
+        for threshold in self.thresholds:
+            yield from threshold.read(now)
         votes = yield from queries.decided(self.age, self.tenant)
         found = self.judged(votes, now)
         for tool in sorted(found.keys() | self.recommendations.keys()):
@@ -194,8 +199,9 @@ class Watcher:
     def judged(self, votes: Sequence[Decided], now: datetime) -> dict[str, Recommendation]:
         """What these votes ask for, by tool; nothing for tools of which there is no alarm."""
         alarms = [a for a in self.watch.alarms(votes) if recent(a, now, self.lasting)]
-        tools = {vote.tool for vote in votes}
-        of = {tool: [a for a in alarms if concerns(a, tool, votes)] for tool in sorted(tools)}
+        decides = {(vote.reviewer, vote.tool) for vote in votes}
+        tools = sorted({tool for _, tool in decides})
+        of = {tool: [a for a in alarms if concerns(a, tool, decides)] for tool in tools}
         return {tool: recommend(found, self.factor) for tool, found in of.items() if found}
 
 
@@ -204,11 +210,9 @@ def recent(alarm: Alarm, now: datetime, lasting: timedelta) -> bool:
     return now.date() - alarm.week <= lasting + timedelta(days=7)
 
 
-def concerns(alarm: Alarm, tool: str, votes: Sequence[Decided]) -> bool:
+def concerns(alarm: Alarm, tool: str, decides: Collection[tuple[str, str]]) -> bool:
     """Whether an alarm is about a tool: canaries are about all that the reviewer decides."""
-    if alarm.tool != "*":
-        return alarm.tool == tool
-    return any(vote.reviewer == alarm.reviewer and vote.tool == tool for vote in votes)
+    return alarm.tool == tool or (alarm.tool == "*" and (alarm.reviewer, tool) in decides)
 
 
 def said(tool: str, asked: Recommendation) -> dict[str, str | int | float | bool | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 
@@ -69,6 +69,15 @@ def read(database: Database, threshold: LearnedThreshold) -> list[Event]:
     told: list[Event] = []
     drive(Watcher(thresholds=[threshold], max_age=timedelta(0)).look(), database, [told.append])
     return told
+
+
+def fitted_after(database: Database, change: LiteralString) -> LearnedThreshold:
+    """A threshold fitted to 400 labels that something has happened to."""
+    logged(database, spread(1, 400), BEFORE)
+    database.execute(Statement(change, {}, lambda _: None))
+    threshold = LearnedThreshold(RULE, until=UNTIL)
+    read(database, threshold)
+    return threshold
 
 
 def test_nothing_is_automated_before_the_record_was_read() -> None:
@@ -140,12 +149,9 @@ def test_a_moment_that_has_not_come_automates_nothing(database: Database) -> Non
 
 def test_labels_that_prove_nothing_stop_no_run(database: Database) -> None:
     """Of unequal probability, and without the draw: nothing is automated, and it is said why."""
-    logged(database, spread(1, 400), BEFORE)
     sql = "UPDATE lg_production.reviews SET probability = 0.05 WHERE tool_call_id = 'c7'"
-    database.execute(Statement(sql, {}, lambda _: None))
-    threshold = LearnedThreshold(RULE, until=UNTIL)
 
-    read(database, threshold)
+    threshold = fitted_after(database, sql)
 
     assert threshold.value is None
     assert "draw" in threshold.status
@@ -153,15 +159,12 @@ def test_labels_that_prove_nothing_stop_no_run(database: Database) -> None:
 
 def test_cases_that_could_not_be_sampled_prove_nothing(database: Database) -> None:
     """What passed unseen has no labels: a threshold may not speak of it."""
-    logged(database, spread(1, 400), BEFORE)
     sql = (
         "UPDATE lg_production.reviews SET probability = 0, verdict = 'auto', state = 'routed', "
         "outcome = NULL WHERE confidence > 0.7"
     )
-    database.execute(Statement(sql, {}, lambda _: None))
-    threshold = LearnedThreshold(RULE, until=UNTIL)
 
-    read(database, threshold)
+    threshold = fitted_after(database, sql)
 
     assert threshold.value is None
     assert "could not be sampled" in threshold.status
@@ -169,14 +172,31 @@ def test_cases_that_could_not_be_sampled_prove_nothing(database: Database) -> No
 
 def test_what_nobody_approved_counts_as_wrong(database: Database) -> None:
     """Answers instead of the tool, deadlines that passed, cases that are still open."""
-    logged(database, spread(1, 400), BEFORE)
     sql = "UPDATE lg_production.reviews SET outcome = 'respond' WHERE confidence > 0.7"
-    database.execute(Statement(sql, {}, lambda _: None))
-    threshold = LearnedThreshold(RULE, until=UNTIL)
 
-    read(database, threshold)
+    threshold = fitted_after(database, sql)
 
     assert threshold.value is None
+
+
+def test_a_look_is_made_once_and_before_anything_passes(database: Database) -> None:
+    """Nothing is automated while the first looks are made, and nothing is read for them again."""
+    logged(database, spread(1, 400), BEFORE)
+    threshold = LearnedThreshold(RULE, until=UNTIL, test=DriftTest(alpha=0.01))
+    now, asked, answer = database.execute(queries.now()), [], None
+    steps: Any = threshold.read(now)
+    try:
+        while True:
+            step = steps.send(answer)
+            asked.append(threshold.value)
+            is_sql = isinstance(step, Statement)
+            answer = database.execute(step) if is_sql else step.function()
+    except StopIteration:
+        pass
+
+    assert [None] * 4 == asked
+    assert threshold.value is not None
+    assert [] == list(_statements(threshold.read(now), database))
 
 
 def test_looks_that_are_used_up_disarm_it(database: Database) -> None:
