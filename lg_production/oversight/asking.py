@@ -22,7 +22,7 @@ from . import ledger
 from .answers import ACTIONS, Answer, Unreadable, given_by, read_answer
 from .ledger import Ballot
 from .people import REFUSALS, forbidden, told
-from .records import Recorded
+from .records import Recorded, Route
 
 AGREEING = ("approve", "edit")
 ALIKE = frozenset({"sampled", "low_confidence", "no_confidence", "threshold_unproven"})
@@ -37,6 +37,10 @@ class Asker:
     tool: BaseTool | None = None
     tell: Callable[[dict[str, Any]], None] = lambda _: None
     """Says something to whoever streams the run (`stream_mode="custom"`)."""
+
+    def ballot(self, answer: Answer) -> Ballot:
+        """An answer as the vote of this reviewer."""
+        return Ballot(self.reviewer, answer.action, answer.message, answer.arguments)
 
 
 def settle(row: Recorded, asker: Asker) -> Steps[Recorded]:
@@ -101,7 +105,7 @@ def take(row: Recorded, answer: Any, asker: Asker) -> Steps[tuple[Recorded, str]
 
 def cast(row: Recorded, answer: Answer, asker: Asker) -> Steps[tuple[Recorded, str]]:
     """Vote on what `row` shows: the row then, and why the vote did not count if it waits."""
-    ballot = Ballot(asker.reviewer, answer.action, answer.message, answer.arguments)
+    ballot = asker.ballot(answer)
     shown = row.digest
     while row.waits:
         if row.digest != shown:
@@ -125,9 +129,7 @@ def compare(row: Recorded, answer: Answer | Unreadable, asker: Asker) -> Steps[N
     """Tell whoever says something else than what is decided that they came too late."""
     if isinstance(answer, Unreadable) or is_same(row, answer):
         return
-    yield from ledger.late(
-        row.key, Ballot(asker.reviewer, answer.action, answer.message, answer.arguments)
-    )
+    yield from ledger.late(row.key, asker.ballot(answer))
     late = {**told(row), "reviewer": asker.reviewer, "wanted": answer.action}
     yield from Emit(Event("review.late", late))
     yield from Call(lambda: asker.tell({"review.late": late}))
@@ -176,7 +178,7 @@ def describe(row: Recorded, problem: str = "") -> str:
     return text + (f" The last answer did not count: {problem}." if problem else "")
 
 
-def blind(row: Recorded) -> str:
+def blind(row: Recorded) -> Route:
     """The verdict, as a reviewer sees it: a sample looks like any other."""
     return "review" if row.verdict == "sample" else row.verdict
 

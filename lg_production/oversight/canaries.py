@@ -17,8 +17,9 @@ from ..core.events import Event
 from ..core.keys import digest
 from ..core.steps import Emit, Steps
 from . import ledger, queries
+from .asking import blind
 from .decay import Recommendation
-from .records import Recorded, Route, Routed, Verdict
+from .records import Recorded, Routed, Verdict
 from .routing import SECRET
 from .sampling import draw
 from .watching import Watcher
@@ -93,7 +94,6 @@ def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
     left = None
     if row.expires_at is not None and row.opened_at is not None:
         left = max(row.expires_at - row.opened_at, timedelta(seconds=1))
-    asked: Route = "two_person" if row.verdict == "two_person" else "review"
     return Routed(
         key=key,
         tenant=row.tenant,
@@ -101,7 +101,7 @@ def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
         tool=row.tool,
         tool_call_id=alike(row.tool_call_id, digest(key.hex(), "call")),
         arguments=dict(canary.arguments),
-        verdict=Verdict(asked, tuple(row.reasons), quorum=row.quorum, expires=left),
+        verdict=Verdict(blind(row), row.reasons, quorum=row.quorum, expires=left),
         policy_hash=row.policy_hash,
         agent=row.agent,
         confidence=row.confidence,

@@ -26,6 +26,14 @@ def reviewer_of(config: Mapping[str, Any] | None, context: Any = None) -> str:
     return clean(str(identity or named or ANONYMOUS))
 
 
+def requester_of(config: Mapping[str, Any] | None, context: Any = None) -> str:
+    """Who started the run: whom `reviewer_of` would name, else `user_id`; "" if unknown."""
+    named = reviewer_of(config, context)
+    if named != ANONYMOUS:
+        return named
+    return clean(str(((config or {}).get("configurable") or {}).get("user_id") or ""))
+
+
 # ------------------------------------------------------------------------------- reviewers
 @dataclass(frozen=True, slots=True)
 class Reviewer:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.config import get_config
 from langgraph.graph import END
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
-from langgraph.types import Command, Send
+from langgraph.types import Command
 
 from ..core.database import Database
 from ..core.events import Event, Observer
-from ..core.identity import decision, identify, messages_of, task_of
+from ..core.identity import decision, identify, task_of
 from ..core.steps import Emit, Steps, drive
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import NotDurable, ReviewExpired, ReviewInSharedTask
 from . import ledger
 from .asking import Asker, settle
-from .people import reviewer_of, told
+from .people import requester_of, reviewer_of, told
 from .policy import ReviewPolicy
 from .records import Recorded
-from .router import requester_of
+from .router import sends
 from .routing import Asked, Provenance, Routing, from_state
 from .sampling import Sampler
 from .scorers import Scorer
@@ -154,19 +154,9 @@ class Review(ToolWrapper):
             asker = Asker(task.task_id, reviewer, tool, runtime.stream_writer)
             self._drive(self._ask(bytes.fromhex(state["review"]), asker))
             return Command(goto=self.then)
-        messages = messages_of(state, self.messages_key)
-        last = messages[-1] if messages else None
-        if not isinstance(last, AIMessage) or not last.tool_calls:
-            return Command(goto=self.otherwise)
-        asked = Asked(task.thread_id, last.id, state, requester_of(config, runtime.context))
-        rows = self._drive(self.routing.route(asked, last.tool_calls))
         here = config["metadata"]["langgraph_node"]
-        waiting = [
-            Send(here, {"review": row.key.hex(), "tool_call": dict(call)})
-            for row, call in zip(rows, last.tool_calls, strict=True)
-            if row.waits
-        ]
-        return Command(goto=waiting or self.then)
+        waiting = self._drive(sends(self.routing, state, runtime, self.messages_key, here))
+        return Command(goto=self.otherwise if waiting is None else waiting or self.then)
 
     def _ask(self, key: bytes, asker: Asker) -> Steps[Recorded]:
         rows = yield from ledger.look([key])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -14,14 +14,12 @@ from langgraph.types import Command, Send
 from ..core.database import Database
 from ..core.events import Observer
 from ..core.identity import messages_of, task_of
-from ..core.steps import drive
-from .ledger import clean
-from .people import ANONYMOUS, reviewer_of
+from ..core.steps import Steps, drive
+from .people import requester_of
 from .policy import ReviewPolicy
-from .records import Recorded
 from .routing import Asked, Provenance, Routing, from_state
 from .sampling import Sampler
-from .scorers import Call, Scorer
+from .scorers import Scorer
 from .watching import Watcher
 
 
@@ -82,29 +80,28 @@ class ConfidenceRouter:
 
     def __call__(self, state: Any, runtime: Runtime[Any]) -> Command[Any]:
         """Freeze the verdicts and go where they lead. LangGraph runs this node."""
-        messages = messages_of(state, self.messages_key)
-        last = messages[-1] if messages else None
-        if not isinstance(last, AIMessage) or not last.tool_calls:
-            return Command(goto=self.otherwise)
-        config = get_config()
-        task = task_of(runtime.execution_info, config)
-        asked = Asked(task.thread_id, last.id, state, requester_of(config, runtime.context))
-        steps = self.routing.route(asked, last.tool_calls)
-        rows = drive(steps, self.database, self.observers)
-        return self._go(list(zip(rows, last.tool_calls, strict=True)))
-
-    def _go(self, routed: Sequence[tuple[Recorded, Call]]) -> Command[Any]:
-        waiting = [
-            Send(self.review, {"review": row.key.hex(), "tool_call": dict(call)})
-            for row, call in routed
-            if row.waits
-        ]
-        return Command(goto=waiting or self.then)
+        steps = sends(self.routing, state, runtime, self.messages_key, self.review)
+        waiting = drive(steps, self.database, self.observers)
+        return Command(goto=self.otherwise if waiting is None else waiting or self.then)
 
 
-def requester_of(config: Mapping[str, Any] | None, context: Any = None) -> str:
-    """Who started the run: whom `reviewer_of` would name, else `user_id`; "" if unknown."""
-    named = reviewer_of(config, context)
-    if named != ANONYMOUS:
-        return named
-    return clean(str(((config or {}).get("configurable") or {}).get("user_id") or ""))
+def sends(
+    routing: Routing, state: Any, runtime: Runtime[Any], messages_key: str, to: str
+) -> Steps[list[Send] | None]:
+    """Freeze the verdicts about the last message's calls; a task at node `to` for each that waits.
+
+    None where the last message calls no tool.
+    """
+    messages = messages_of(state, messages_key)
+    last = messages[-1] if messages else None
+    if not isinstance(last, AIMessage) or not last.tool_calls:
+        return None
+    config = get_config()
+    task = task_of(runtime.execution_info, config)
+    asked = Asked(task.thread_id, last.id, state, requester_of(config, runtime.context))
+    rows = yield from routing.route(asked, last.tool_calls)
+    return [
+        Send(to, {"review": row.key.hex(), "tool_call": dict(call)})
+        for row, call in zip(rows, last.tool_calls, strict=True)
+        if row.waits
+    ]
