@@ -65,7 +65,7 @@ def answer(messages: Sequence[BaseMessage]) -> AIMessage:
     refused = [str(r.content) for r in results if REFUSED in str(r.content)]
     if refused:
         done = [str(r.content) for r in results if r.status != "error"]
-        return AIMessage(" ".join([f"{refused[0]}", *(f"Done: {text}." for text in done)]))
+        return AIMessage(" ".join([refused[0], *(f"Done: {text}." for text in done)]))
     if failed:
         return _again(messages[start:], failed)
     if not results:

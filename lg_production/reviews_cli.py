@@ -22,7 +22,7 @@ from .oversight.answers import Answer, Unreadable, coerce
 from .oversight.asking import Asker, blind, cast, reasons
 from .oversight.calibration import Rate
 from .oversight.canaries import Canary, seed_steps
-from .oversight.decay import Alarm, Recommendation, Watch, queue
+from .oversight.decay import Alarm, Recommendation, queue
 from .oversight.records import Action, Recorded, State
 from .oversight.stops import Stop
 from .oversight.watching import Watcher
@@ -252,14 +252,13 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Show how the queue fares, how people decide, and who has begun to wave things through."""
-    database, age = database_of(context), timedelta(days=days)
+    database, age, now = database_of(context), timedelta(days=days), datetime.now(UTC)
     cases = database.execute(queries.cases(age, tenant))
-    found = queue(cases, datetime.now(UTC), timedelta(hours=agreed_hours))
-    watch, watcher = Watch(), Watcher(tenant=tenant)
+    found = queue(cases, now, timedelta(hours=agreed_hours))
+    watcher = Watcher(tenant=tenant)
     seen = database.execute(queries.decided(max(age, watcher.age), tenant))
-    votes = [vote for vote in seen if vote.at > datetime.now(UTC) - age]
-    habits, alarms = watch.habits(votes), watch.alarms(seen)
-    asked = watcher.judged(seen, datetime.now(UTC))
+    habits = watcher.watch.habits(vote for vote in seen if vote.at > now - age)
+    alarms, asked = watcher.watch.alarms(seen), watcher.judged(seen, now)
     standing = database.execute(stops.standing())
     if as_json:
         told = {

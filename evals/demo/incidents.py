@@ -133,5 +133,6 @@ CLICKERS = Incident(
     "two people approve the same jet for 50,000 at the same time",
     two_click,
     wanted=("PJ0001",),
+    confirm=True,
     people=True,
 )

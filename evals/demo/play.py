@@ -29,7 +29,7 @@ COLUMNS: tuple[Column, ...] = ("plain", "lg_production")
 
 def play_all(model: str, progressing: Progressing) -> tuple[list[Result], list[Spending]]:
     """Every incident in both columns, a few at a time; then the one that spends tokens."""
-    chat_model(model)  # a model that cannot be had is told once, not twelve times
+    chat_model(model)  # a model that cannot be had is told once, not once a run
     with databases() as urls, tempfile.TemporaryDirectory() as records:
         runs = [(i, column) for i in (*INCIDENTS, UNDECLARED, CLICKERS) for column in COLUMNS]
         progressing.begin(len(runs) + len(COLUMNS))

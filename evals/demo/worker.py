@@ -98,8 +98,9 @@ def agent(setting: Setting) -> Iterator[CompiledStateGraph[Any, Any]]:
 
 def confirming(setting: Setting) -> Guards:
     """The hand-written question, where the incident has one."""
-    asks = setting.confirm or setting.people
-    return {"confirm": (ask_before_booking, ("tools", "model", "__end__"))} if asks else {}
+    if not setting.confirm:
+        return {}
+    return {"confirm": (ask_before_booking, ("tools", "model", "__end__"))}
 
 
 def reviewed(setting: Setting, database: Database) -> StateGraph[Any, Any]:
