@@ -249,8 +249,8 @@ for moment in (TIRED, TIRED + timedelta(weeks=4)):
     seen = [vote for vote in votes if vote.at < moment]
     asked = Watcher().judged(seen, moment).get("refund", Recommendation())
     print(
-        f"{moment:%d %B}: rate of review x {asked.review_rate:g}, "
-        f"a second person: {asked.second_person}, because of {len(asked.reasons)} alarms"
+        f"{moment:%d %B}: rate of review x {asked.review_rate:g}, a second person in "
+        f"{asked.second_person:.0%} of the cases, because of {len(asked.reasons)} alarms"
     )
 
 # %% [markdown]

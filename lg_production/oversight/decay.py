@@ -120,23 +120,29 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What the router should do: multiply the rate of review, and ask a second person."""
+    """What the router should do.
+
+    `review_rate` multiplies the share of what passes that people see all the same; `second_person`
+    is the share of what one person decides that a second one decides, too.
+    """
 
     review_rate: float = 1.0
-    second_person: bool = False
+    second_person: float = 0.0
     reasons: tuple[str, ...] = ()
 
 
-def recommend(alarms: Sequence[Alarm], factor: float = 2.0) -> Recommendation:
+def recommend(alarms: Sequence[Alarm], factor: float = 2.0, second: float = 0.25) -> Recommendation:
     """The answer to alarms of one reviewer, or of one tool, as the caller groups them.
 
-    Missed canaries and disagreement ask for a second person; haste and approving all but
-    everything for `factor` times as much review, and canaries with it.
+    Missed canaries and disagreement ask for a second person, always. Haste and approving all but
+    everything ask for `factor` times as much review, and canaries with it; and, as there is no
+    more than all of what people see anyway, for a second person in a share `second` of that.
     """
     kinds = {alarm.kind for alarm in alarms}
+    hasty = bool(kinds & {"too_fast", "approves_all"})
     return Recommendation(
-        factor if kinds & {"too_fast", "approves_all"} else 1.0,
-        bool(kinds & {"canaries", "disagrees"}),
+        factor if hasty else 1.0,
+        1.0 if kinds & {"canaries", "disagrees"} else second * hasty,
         tuple(alarm.reason for alarm in alarms),
     )
 

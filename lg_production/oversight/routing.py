@@ -133,7 +133,7 @@ class Routing:
             tool=name,
             tool_call_id=str(call["id"]),
             arguments=args,
-            verdict=self._verdict(facts),
+            verdict=(yield from self._verdict(key, facts)),
             policy_hash=self.policy.hash,
             agent=self.agent,
             confidence=score.value,
@@ -144,10 +144,12 @@ class Routing:
             requester=asked.requester,
         )
 
-    def _verdict(self, facts: Facts) -> Verdict:
+    def _verdict(self, key: bytes, facts: Facts) -> Steps[Verdict]:
         """The policy's verdict; two people instead of one where the watcher asks for a second."""
-        verdict = self.policy.decide(facts)
-        if verdict.verdict not in ("sample", "review") or not self._asked(facts).second_person:
+        verdict, share = self.policy.decide(facts), self._asked(facts).second_person
+        if verdict.verdict not in ("sample", "review") or not share:
+            return verdict
+        if draw((yield from SECRET), b"second" + key) >= share:
             return verdict
         reasons = (*verdict.reasons, "second_person")
         quorum = self.policy.quorum

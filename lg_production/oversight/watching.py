@@ -142,8 +142,9 @@ class Watcher:
 
     At most every `max_age` it reads the votes of the last `age` and what `watch` says of them.
     Haste and approving all but everything multiply the share of a tool's cases that people
-    sample by `factor`; missed canaries and disagreement ask for two people where one would do,
-    for every tool that the reviewer in question has decided about. An alarm counts for `lasting`.
+    sample by `factor`, and ask for two people in a share `second` of those that go to one, drawn
+    by keyed hash; missed canaries and disagreement ask for two wherever one would do, for every
+    tool that the reviewer in question has decided about. An alarm counts for `lasting`.
     Emits `review.heightened` when what is asked for a tool changes, `review.disarmed` for a
     threshold. Verdicts that are frozen stay as they are.
     """
@@ -156,14 +157,18 @@ class Watcher:
         age: timedelta = timedelta(days=90),
         lasting: timedelta = timedelta(days=28),
         factor: float = 4.0,
+        second: float = 0.25,
         tenant: str | None = None,
         max_age: timedelta = timedelta(minutes=5),
     ) -> None:
         if not 1 <= factor < math.inf:
             raise ValueError("factor must be finite, and at least 1: an alarm asks for more")
+        if not 0 <= second <= 1:
+            raise ValueError("second is a share, from 0 to 1")
         if min(age, lasting) <= timedelta(0):
             raise ValueError("age and lasting must be positive")
-        self.watch, self.thresholds, self.factor = watch or Watch(), tuple(thresholds), factor
+        self.watch, self.thresholds = watch or Watch(), tuple(thresholds)
+        self.factor, self.second = factor, second
         self.age, self.lasting, self.tenant = age, lasting, tenant
         self.max_age = max_age.total_seconds()
         self.recommendations: dict[str, Recommendation] = {}
@@ -189,7 +194,7 @@ class Watcher:
         for threshold in self.thresholds:
             yield from threshold.read(now)
         votes = yield from queries.decided(self.age, self.tenant)
-        found = self.judged(votes, now)
+        found = yield from off_loop(lambda: self.judged(votes, now))
         for tool in sorted(found.keys() | self.recommendations.keys()):
             asked = found.get(tool, Recommendation())
             if asked != self.of(tool):
@@ -202,7 +207,9 @@ class Watcher:
         decides = {(vote.reviewer, vote.tool) for vote in votes}
         tools = sorted({tool for _, tool in decides})
         of = {tool: [a for a in alarms if concerns(a, tool, decides)] for tool in tools}
-        return {tool: recommend(found, self.factor) for tool, found in of.items() if found}
+        return {
+            tool: recommend(found, self.factor, self.second) for tool, found in of.items() if found
+        }
 
 
 def recent(alarm: Alarm, now: datetime, lasting: timedelta) -> bool:

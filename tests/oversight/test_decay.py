@@ -155,7 +155,7 @@ def test_decisions_faster_than_reading_alarm():
 
     assert [] == Watch().alarms(few)
     assert [("ada", "too_fast")] == kinds(Watch().alarms(most))
-    assert (2.0, False) == (advice.review_rate, advice.second_person)
+    assert (2.0, 0.25) == (advice.review_rate, advice.second_person)
 
 
 def test_more_approval_than_before_alarms():

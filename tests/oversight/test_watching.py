@@ -11,10 +11,11 @@ import pytest
 
 from lg_production import Database, ReviewPolicy, SelectiveRisk, Stakes
 from lg_production.core.events import Event
-from lg_production.core.steps import Statement, drive
+from lg_production.core.steps import Call, Statement, drive
 from lg_production.oversight import ledger, queries
 from lg_production.oversight.decay import Decided, Recommendation
 from lg_production.oversight.drift import DriftTest
+from lg_production.oversight.ledger import Ballot
 from lg_production.oversight.records import Routed, Verdict
 from lg_production.oversight.routing import Asked, Routing
 from lg_production.oversight.scorers import Score
@@ -277,7 +278,7 @@ def test_missed_canaries_ask_for_a_second_person() -> None:
 
     judged = Watcher().judged(votes, now)
 
-    assert {"pay": True, "refund": True} == {tool: r.second_person for tool, r in judged.items()}
+    assert {"pay": 1.0, "refund": 1.0} == {tool: r.second_person for tool, r in judged.items()}
 
 
 POLICY = ReviewPolicy(
@@ -324,13 +325,74 @@ def test_a_sampled_row_keeps_its_draw(database: Database) -> None:
 def test_an_alarm_of_missed_canaries_asks_two_people(database: Database) -> None:
     """Where one would do. What nobody is asked about stays so, and what is frozen stays."""
     before = routed(database, None, "send")
-    asked = Told(send=Recommendation(second_person=True), pay=Recommendation(second_person=True))
+    asked = Told(send=Recommendation(second_person=1.0), pay=Recommendation(second_person=1.0))
     (frozen, second, *others) = routed(database, asked, "send", "send", *["pay"] * 30)
 
     assert ["review"] == [row.verdict for row in before]
     assert ("review", 1) == (frozen.verdict, frozen.quorum)
     assert ("two_person", 2) == (second.verdict, second.quorum)
     assert {"auto", "two_person"} == {row.verdict for row in others}
+
+
+def test_an_alarm_of_haste_asks_a_second_person_in_a_share(database: Database) -> None:
+    """What people see anyway cannot be sampled more often: a part of it two people see."""
+    rows = routed(database, Told(send=Recommendation(4.0, 0.25)), *["send"] * 80)
+
+    twice = [row for row in rows if row.verdict == "two_person"]
+
+    assert {"review", "two_person"} == {row.verdict for row in rows}
+    assert {(2, "second_person")} == {(row.quorum, row.reasons[-1]) for row in twice}
+    assert 8 <= len(twice) <= 34
+
+
+def hasty(database: Database, tool: str, reviewer: str, count: int) -> None:
+    """A person approves so many long cases, one right after the other."""
+    rows = [
+        Routed(
+            key=f"{tool}{number}".encode().ljust(32), tenant="default", thread_id="t", tool=tool,
+            tool_call_id=f"c{number}", arguments={"why": "a long story " * 50},
+            verdict=Verdict("review"), policy_hash="p",
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    drive(ledger.freeze(rows), database)
+    for row in rows:
+        shown = database.execute(ledger.opened(row.key))
+        assert shown is not None
+        database.execute(ledger.vote(shown, Ballot(reviewer, "approve")))
+
+
+def test_votes_that_nobody_can_have_read_for_make_two_people_decide(database: Database) -> None:
+    """From votes in the ledger through the alarm to the verdict; other tools stay as they were."""
+    hasty(database, "send", "bo", 40)
+    told: list[Event] = []
+    watcher = Watcher(second=1.0)
+    routing = Routing(POLICY, watcher=watcher)
+    calls = [{"name": name, "args": {}, "id": name} for name in ("send", "wire")]
+
+    rows = drive(routing.route(Asked("t", "m", {}, ""), calls), database, [told.append])
+
+    assert {"send": ("two_person", 2), "wire": ("review", 1)} == {
+        row.tool: (row.verdict, row.quorum) for row in rows
+    }
+    (heightened,) = [event for event in told if event.name == "review.heightened"]
+    assert ("send", 4.0, 1.0) == tuple(
+        heightened.attributes[name] for name in ("tool", "review_rate", "second_person")
+    )
+
+
+def test_a_vote_took_no_longer_than_since_the_last(database: Database) -> None:
+    """A case that waited unclaimed was not being read all that time: nobody reads two at once."""
+    hasty(database, "send", "bo", 4)
+    database.execute(Statement(WAITED, {}, lambda _: None))
+
+    seconds = [vote.seconds for vote in database.execute(queries.decided(timedelta(days=1)))]
+
+    assert 3600.0 == seconds[0]
+    assert max(seconds[1:]) < 3600
+
+
+WAITED = "UPDATE lg_production.review_votes SET seconds = 3600"
 
 
 def test_a_watcher_reads_at_most_so_often(database: Database) -> None:
@@ -351,5 +413,8 @@ def _statements(steps: Any, database: Database) -> Any:
             step = steps.send(answer)
         except StopIteration:
             return
+        if isinstance(step, Call):
+            answer = step.function()
+            continue
         yield step
         answer = database.execute(step)
