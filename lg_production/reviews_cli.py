@@ -86,6 +86,8 @@ def show(context: typer.Context, key: Key, as_json: AsJson = False) -> None:
     for name, value in _plain(row).items():
         text = json.dumps(value) if isinstance(value, dict | list) else str(value)
         console.print(f"[bold]{name:>14}[/]  {escape(text)}", highlight=False)
+    if row.canary and row.state != "open":
+        console.print("[bold]        canary[/]  it was known to be wrong, and never ran")
     for vote in said:
         counted = "" if vote.counted else " (too late)"
         console.print(
@@ -319,7 +321,8 @@ def _share(rate: Rate) -> str:
 
 def _remedy(asked: Recommendation) -> str:
     more = f"sample {asked.review_rate:g} times as many" if asked.review_rate > 1 else ""
-    second = "ask a second person" if asked.second_person else ""
+    share = "" if asked.second_person == 1 else f" in {asked.second_person:.0%} of the cases"
+    second = f"ask a second person{share}" if asked.second_person else ""
     return " and ".join(part for part in (more, second) if part) + " (a Watcher does)"
 
 
@@ -365,8 +368,9 @@ def _one(database: Database, key: str) -> Recorded:
 
 
 def _plain(row: Recorded) -> dict[str, Any]:
-    """A row as its reviewer may see it: a sample and a canary look like any other."""
-    hidden = {"canary", "stratum", "probability", "asked_task", "asked_slot", "asked_version"}
+    """A row as its reviewer may see it: a sample, and a canary while it is open, look like any."""
+    hidden = {"stratum", "probability", "asked_task", "asked_slot", "asked_version"}
+    hidden |= {"canary"} if row.state in ("routed", "open") else set()
     told = {name: value for name, value in asdict(row).items() if name not in hidden}
     seen = {"verdict": blind(row), "reasons": reasons(row)}
     return {**told, **seen, "key": row.key.hex(), "digest": row.digest.hex()}

@@ -205,6 +205,7 @@ def test_canaries_are_put_among_the_rest_and_told_of_afterwards(desk: Desk, tmp_
     assert canary.keys() == real.keys()
     assert canary["reasons"] == real["reasons"]
     assert "You missed it" in approved.stdout
+    assert "known to be wrong" in desk.types("show", canary["key"][:12]).stdout
     assert [1] == [habit["missed"] for habit in told["habits"]]
     refused = desk.types("incident", canary["key"][:12], "--note", "x")
     same = desk.types("incident", real["key"][:12], "--note", "x")
@@ -223,12 +224,24 @@ def test_a_file_of_canaries_that_is_none_is_refused(desk: Desk, tmp_path: Any) -
     assert "line 2" in refused.output
 
 
+def test_nothing_can_have_come_of_what_was_rejected(desk: Desk) -> None:
+    """An incident is of a call that people let run."""
+    desk.decides("reject")
+
+    refused = desk.types("incident", desk.key[:12], "--note", "paid the wrong Ann")
+
+    assert refused.exit_code
+    assert "what then ran" in refused.output
+
+
 def test_what_went_wrong_after_all_is_counted(desk: Desk) -> None:
     """An incident after approval is reported, and shows in the numbers."""
+    refused = desk.types("incident", desk.key[:12], "--note", "not even decided")
     desk.decides("approve")
     noted = desk.types("incident", desk.key[:12], "--note", "paid the wrong Ann", "--by", "cy")
     told = json.loads(desk.types("stats", "--json").stdout)
 
+    assert refused.exit_code
     assert "noted for pay" in noted.stdout
     assert (1.0, 1) == (told["queue"]["incidents"]["value"], told["queue"]["incidents"]["n"])
     assert "100% went wrong" in desk.types("stats").stdout

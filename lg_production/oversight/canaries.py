@@ -7,11 +7,13 @@ about one is told afterwards; whoever approves it has missed it.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from ..core.events import Event
 from ..core.keys import digest
@@ -24,18 +26,22 @@ from .routing import SECRET
 from .sampling import draw
 from .watching import Watcher
 
+UUID_LIKE = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
 
 @dataclass(frozen=True, slots=True)
 class Canary:
     """A call that nobody should approve, as the agent might have asked for it.
 
     `arguments` must be wrong in a way that an attentive reviewer sees: ten times the price, a
-    destination that is not in the request. `evidence` replaces what is shown besides, by name.
+    destination that is not in the request. `evidence` replaces what is shown besides, by name;
+    `alternatives` are other calls that the agent seems to have considered.
     """
 
     tool: str
     arguments: Mapping[str, Any]
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: Sequence[Mapping[str, Any]] = ()
 
 
 def seed_steps(
@@ -49,9 +55,10 @@ def seed_steps(
 
     Run it as often as you like, from as many workers: a keyed hash of a case says whether it
     gets one and which, so each case is asked once, and neither the agent nor a reviewer can tell
-    beforehand. A canary has the tool, agent, confidence, deadline and assignee of its neighbour,
-    so it comes to the same reviewers; where there is an alarm of haste, `watcher` multiplies the
-    rate. Emits `review.canary`. `ValueError` for a rate that is none.
+    beforehand. A canary has the tool, agent, deadline and assignee of its neighbour, so it comes
+    to the same reviewers, and the confidence of some case of the tool; a case that was escalated
+    gets none. Where there is an alarm of haste, `watcher` multiplies the rate. Emits
+    `review.canary`. `ValueError` for a rate that is none.
     """
     if not 0 <= rate <= 1:
         raise ValueError("rate is a share, from 0 to 1")
@@ -59,14 +66,22 @@ def seed_steps(
         yield from watcher.look()
     secret = digest("canaries", (yield from SECRET).hex())
     planted = []
-    for row in (yield from queries.listed(None, None, tenant, 10_000)):
+    rows = yield from queries.listed(None, None, tenant, 10_000)
+    for row in rows:
         fitting = [canary for canary in canaries if canary.tool == row.tool]
         asked = watcher.of(row.tool) if watcher else Recommendation()
         drawn = draw(secret, row.key)
-        if row.canary or not fitting or drawn >= rate * asked.review_rate:
+        if row.canary or row.level or not fitting or drawn >= rate * asked.review_rate:
             continue
-        chosen = fitting[int.from_bytes(digest(secret.hex(), row.key.hex())[:4]) % len(fitting)]
-        planted.append((row, beside(row, chosen, secret)))
+        noise = digest(secret.hex(), row.key.hex())
+        alike = [
+            one
+            for one in rows
+            if (one.tool, one.tenant, one.canary) == (row.tool, row.tenant, False)
+        ]
+        like = alike[int.from_bytes(noise[4:8]) % len(alike)]
+        chosen = fitting[int.from_bytes(noise[:4]) % len(fitting)]
+        planted.append((row, beside(row, chosen, secret, like)))
     return (yield from _plant(planted))
 
 
@@ -84,8 +99,8 @@ def _plant(planted: Sequence[tuple[Recorded, Routed]]) -> Steps[list[Recorded]]:
     return kept
 
 
-def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
-    """A canary that looks like its neighbour in everything but what is asked for."""
+def beside(row: Recorded, canary: Canary, secret: bytes, like: Recorded) -> Routed:
+    """A canary that looks like its neighbour but for what is asked; `like` gives its confidence."""
     if "amount" in row.evidence and "amount" not in canary.evidence:
         raise ValueError(
             f"a canary for {row.tool} needs its amount: evidence={{'amount': '90000'}}"
@@ -97,16 +112,16 @@ def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
     return Routed(
         key=key,
         tenant=row.tenant,
-        thread_id=alike(row.thread_id, digest(key.hex(), "thread")),
+        thread_id=shaped(row.thread_id, digest(key.hex(), "thread")),
         tool=row.tool,
-        tool_call_id=alike(row.tool_call_id, digest(key.hex(), "call")),
+        tool_call_id=shaped(row.tool_call_id, digest(key.hex(), "call")),
         arguments=dict(canary.arguments),
         verdict=Verdict(blind(row), row.reasons, quorum=row.quorum, expires=left),
         policy_hash=row.policy_hash,
         agent=row.agent,
-        confidence=row.confidence,
-        scores=row.scores,
-        alternatives=row.alternatives,
+        confidence=like.confidence,
+        scores=like.scores,
+        alternatives=canary.alternatives,
         provenance={name: row.provenance.get(name, "user") for name in canary.arguments}
         if row.provenance
         else {},
@@ -117,8 +132,10 @@ def beside(row: Recorded, canary: Canary, secret: bytes) -> Routed:
     )
 
 
-def alike(text: str, noise: bytes) -> str:
+def shaped(text: str, noise: bytes) -> str:
     """Text of the same shape: other digits for digits and other letters for letters."""
+    if UUID_LIKE.fullmatch(text):
+        return str(UUID(bytes=noise[:16], version=int(text[14])))
     head = text[: text.index("_") + 1] if "_" in text else ""
     tail = text[len(head) :]
     letters = "abcdef" if set(tail.lower()) <= set("0123456789abcdef-") else string.ascii_lowercase

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..core.steps import Row, Statement
 from .decay import Case, Decided
 from .ledger import SEEN, clean, recorded
+from .people import ANONYMOUS
 from .records import Action, Recorded
 from .thresholds import Label
 
@@ -37,7 +38,12 @@ SELECT v.voted_at, v.round, v.reviewer, v.action, v.counted, v.seconds, v.messag
 FROM lg_production.review_votes v WHERE v.key = %(key)s ORDER BY v.voted_at
 """
 DECIDED = """
-SELECT v.reviewer, r.tool, v.voted_at, v.action, v.seconds::float8,
+SELECT v.reviewer, r.tool, v.voted_at,
+  -- Whoever agrees to the wrong arguments has missed it, by whichever word.
+  CASE WHEN r.canary AND v.action = 'edit' AND v.arguments::text = r.arguments::text
+    THEN 'approve' ELSE v.action END,
+  least(v.seconds, CASE WHEN v.reviewer <> %(anonymous)s THEN extract(epoch FROM v.voted_at
+    - lag(v.voted_at) OVER (PARTITION BY v.reviewer ORDER BY v.voted_at)) END)::float8,
   length(r.arguments::text) + length(r.evidence::text), r.canary,
   encode(r.key, 'hex') || '/' || v.round
 FROM lg_production.review_votes v JOIN lg_production.reviews r ON r.key = v.key
@@ -86,7 +92,7 @@ ORDER BY r.created_at
 REPORT = """
 INSERT INTO lg_production.review_incidents (key, note, reported_by)
 SELECT r.key, %(note)s, %(by)s FROM lg_production.reviews r
-WHERE r.key = %(key)s AND NOT r.canary AND r.state = 'decided' RETURNING 1
+WHERE r.key = %(key)s AND NOT r.canary AND r.outcome IN ('approve', 'edit') RETURNING 1
 """
 
 
@@ -129,8 +135,11 @@ def votes(key: bytes) -> Statement[list[Vote]]:
 
 
 def decided(age: timedelta, tenant: str | None = None) -> Statement[list[Decided]]:
-    """The votes that counted in this time, for `decay.Watch`."""
-    params = {"age": age, "tenant": tenant}
+    """The votes that counted in this time, for `decay.Watch`.
+
+    Nobody reads two cases at once, so a vote took no longer than since the same person's last.
+    """
+    params = {"age": age, "tenant": tenant, "anonymous": ANONYMOUS}
     return Statement(DECIDED, params, lambda rows: [Decided(*r) for r in rows], repeatable=True)
 
 

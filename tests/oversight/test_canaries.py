@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -13,7 +15,7 @@ from lg_production import Database
 from lg_production.core.keys import digest
 from lg_production.core.steps import Statement, drive
 from lg_production.oversight import ledger, queries
-from lg_production.oversight.canaries import Canary, alike, beside, seed_steps
+from lg_production.oversight.canaries import Canary, beside, seed_steps, shaped
 from lg_production.oversight.ledger import Ballot
 from lg_production.oversight.records import Recorded
 from lg_production.oversight.routing import SECRET
@@ -67,7 +69,9 @@ def test_a_canary_whose_planter_died_is_planted_by_the_next(database: Database) 
     """Recorded, and not yet among the waiting."""
     real = office(database).row()
     drive(
-        ledger.freeze([beside(real, WRONG, digest("canaries", database.execute(SECRET).hex()))]),
+        ledger.freeze(
+            [beside(real, WRONG, digest("canaries", database.execute(SECRET).hex()), real)]
+        ),
         database,
     )
 
@@ -78,9 +82,59 @@ def test_a_canary_whose_planter_died_is_planted_by_the_next(database: Database) 
 
 def test_its_ids_have_the_shape_of_its_neighbours() -> None:
     """Other digits for digits, other letters for letters; a prefix stays."""
-    assert "call_" == alike("call_ab12", b"noise")[:5]
-    assert re.fullmatch(r"call_[a-f]{2}\d{2}", alike("call_ab12", b"noise"))
-    assert re.fullmatch(r"\d{3}-[a-z]{3}", alike("123-xyz", b"noise"))
+    assert "call_" == shaped("call_ab12", b"noise")[:5]
+    assert re.fullmatch(r"call_[a-f]{2}\d{2}", shaped("call_ab12", b"noise"))
+    assert re.fullmatch(r"\d{3}-[a-z]{3}", shaped("123-xyz", b"noise"))
+
+
+def test_an_id_that_is_a_uuid_stays_one() -> None:
+    """Digits that no UUID has at their place would give it away."""
+    for version in (1, 4):
+        shape = f"0b5f9d6e-1c2d-{version}a3b-9c4d-0123456789ab"
+
+        told = UUID(shaped(shape, b"0123456789abcdef"))
+
+        assert (version, RFC_4122) == (told.version, told.variant)
+        assert shape != str(told)
+
+
+def test_a_case_that_was_escalated_gets_none(database: Database) -> None:
+    """Its canary would begin at the foot of the ladder, assigned to somebody higher up."""
+    row = office(database).row()
+    params = {"key": row.key}
+    database.execute(Statement(ESCALATE, params, lambda _: None))
+
+    assert [] == seeded(database)
+
+
+ESCALATE = "UPDATE lg_production.reviews SET level = 1 WHERE key = %(key)s"
+
+
+def test_what_else_the_agent_considered_is_not_the_neighbours(database: Database) -> None:
+    """The neighbour's alternatives name what the canary should have been."""
+    real = replace(office(database).row(), alternatives=({"name": "pay"},), confidence=0.5)
+    other = replace(real, confidence=0.75)
+
+    canary = beside(real, WRONG, b"secret", other)
+
+    assert ((), 0.75) == (canary.alternatives, canary.confidence)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "counts_as"),
+    [({"to": "mallory", "amount": 90_000}, "approve"), ({"to": "ann", "amount": 900}, "edit")],
+)
+def test_an_edit_that_changes_nothing_has_missed_it(
+    database: Database, arguments: dict[str, Any], counts_as: str
+) -> None:
+    """Whoever agrees to the wrong arguments has not seen that they are wrong."""
+    office(database)
+    (canary,) = seeded(database)
+    database.execute(ledger.vote(canary, Ballot("ann", "edit", arguments=arguments)))
+
+    (vote,) = database.execute(queries.decided(WEEK))
+
+    assert counts_as == vote.action
 
 
 def test_a_share_of_the_cases_gets_one(database: Database) -> None:
@@ -161,7 +215,7 @@ def test_two_people_are_asked_where_the_neighbour_needs_two(database: Database) 
     big = Office(database, call("pay", "c1", to="ann", amount=20_000))
     big.start()
 
-    canary = beside(big.row(), WRONG, b"secret")
+    canary = beside(big.row(), WRONG, b"secret", big.row())
 
     assert ("two_person", 2) == (canary.verdict.verdict, canary.verdict.quorum)
 
