@@ -271,7 +271,7 @@ def vote(row: Recorded, ballot: Ballot) -> Statement[Recorded | None]:
         "version": row.version,
         "round": row.round + edits,
         "shown": row.digest,
-        "endorsed": shown_digest(row.tool, proposal, row.policy_hash, row.evidence),
+        "endorsed": shown_digest(row, proposal),
         "voters": voters,
         "outcome": outcome if decides else None,
         "decided_by": (voters if agrees else [reviewer]) if decides else [],

@@ -44,6 +44,10 @@ class Reviewer:
     competences: Sequence[str] = ("*",)
     valid_until: datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.valid_until is not None and self.valid_until.tzinfo is None:
+            raise ValueError("valid_until needs a time zone: datetime(2026, 3, 1, tzinfo=UTC)")
+
 
 PUT = """
 INSERT INTO lg_production.reviewers (id, roles, competences, valid_until)

@@ -64,7 +64,7 @@ class Routed:
     @property
     def digest(self) -> bytes:
         """The hash of exactly what a person will be shown."""
-        return shown_digest(self.tool, self.arguments, self.policy_hash, self.evidence)
+        return shown_digest(self, self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,9 @@ def review_key(tenant: str, thread_id: str, message_id: str, tool_call_id: str) 
     return digest("review", tenant, thread_id, message_id, tool_call_id)
 
 
-def shown_digest(
-    tool: str, arguments: Mapping[str, Any], policy_hash: str, evidence: Mapping[str, Any]
-) -> bytes:
-    """The hash of what a person is shown: two that look the same have the same."""
-    return digest(tool, canonical(arguments), policy_hash, canonical(evidence))
+def shown_digest(row: Routed | Recorded, proposed: Mapping[str, Any]) -> bytes:
+    """The hash of what a person is shown when this is proposed: what looks alike has the same."""
+    beside = [row.evidence, row.provenance, list(row.alternatives)]
+    confidence = None if row.confidence is None else float(row.confidence)
+    parts = (proposed, confidence, *beside)
+    return digest(row.tool, row.policy_hash, *map(canonical, parts))

@@ -21,7 +21,7 @@ from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import NotDurable, ReviewExpired, ReviewInSharedTask
 from . import ledger
 from .asking import Asker, settle
-from .people import requester_of, reviewer_of, told
+from .people import ANONYMOUS, requester_of, reviewer_of, told
 from .policy import ReviewPolicy
 from .records import Recorded
 from .router import sends
@@ -175,7 +175,8 @@ def refusal(row: Recorded) -> str:
     elif row.state == "expired":
         why = "nobody decided about it in time"
     elif row.state == "decided":
-        why = f"{', '.join(row.decided_by)} rejected it. {row.message}".strip()
+        who = ["a reviewer" if one == ANONYMOUS else one for one in row.decided_by]
+        why = f"{', '.join(who)} rejected it. {row.message}".strip()
     else:
         why = f"the policy forbids it ({', '.join(row.reasons)})"
     return f"{row.tool} was not carried out: {why}".rstrip(".") + "."

@@ -82,9 +82,9 @@ QUESTION = (
     "the form `confidence: N`, N a whole number from 0 to 100."
 )
 SAID = re.compile(
-    r"^\W*confidence[\s:=*_]*(-?\d+(?:\.\d+)?)\s*%?\W*$", re.IGNORECASE | re.MULTILINE
+    r"^\W*confidence[\s:=*_]*(-?\d+(?:\.\d+)?)\s*(%?)\W*$", re.IGNORECASE | re.MULTILINE
 )
-ONLY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*%?\s*")
+ONLY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(%?)\s*")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Verbalised:
     `model` is asked for a number from 0 to 100 after `history(state, call)`, all that the agent
     saw by default. Without a model the number is read from the message that asks for the call,
     whose prompt must then ask for a line `confidence: N`. A number beyond the ends is moved to
-    them, a decimal below 1 is taken as a share, and no number, or several, as no score.
+    them, a decimal below 1 without % is taken as a share, and no number, or several, as no score.
     """
 
     model: Any = None
@@ -122,11 +122,11 @@ class Verbalised:
 def said_number(text: str) -> float | None:
     """The share that a text names, not clamped; None unless it names exactly one."""
     only = ONLY.fullmatch(text)
-    found = [only.group(1)] if only else SAID.findall(text)
+    found = [only.groups()] if only else SAID.findall(text)
     if len(found) != 1:
         return None
-    number = float(found[0])
-    return number if "." in found[0] and 0 <= number < 1 else number / 100
+    (digits, percent), number = found[0], float(found[0][0])
+    return number if "." in digits and not percent and 0 <= number < 1 else number / 100
 
 
 # ------------------------------------------------------------------------- log-probabilities

@@ -71,6 +71,21 @@ def test_what_is_shown_is_kept_whole(database: Database) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arguments": {"to": "eve"}}, {"policy_hash": "other"}, {"evidence": {"risk": "low"}},
+        {"confidence": 0.25}, {"provenance": {"to": "document"}}, {"alternatives": [{"name": "x"}]},
+    ],
+)  # fmt: skip
+def test_the_digest_is_of_all_that_a_person_is_shown(change: dict[str, Any]) -> None:
+    """An approval of one picture is none of another."""
+    row = routed(confidence=0.5)
+
+    assert row.digest == replace(row, confidence=0.5).digest
+    assert row.digest != replace(row, **change).digest
+
+
 def test_many_are_frozen_at_once_in_their_order(database: Database) -> None:
     """Known and new, twice the same: each is answered in its place."""
     rows = [routed(arguments={"n": n}) for n in range(5)]

@@ -94,6 +94,12 @@ def test_an_assigned_case_is_for_those_it_is_assigned_to(
     assert problem == votes(database, row, "ann")
 
 
+def test_an_end_without_a_time_zone_is_refused() -> None:
+    """It would be read in whatever zone the session happens to have."""
+    with pytest.raises(ValueError, match="time zone"):
+        Reviewer("ann", valid_until=datetime(2026, 3, 1))  # noqa: DTZ001 - the point
+
+
 def test_reviewers_are_put_changed_and_removed(database: Database) -> None:
     """The last one that leaves opens it to everybody again."""
     database.execute(people.put(Reviewer("ann", ["finance"], ["pay"])))

@@ -53,7 +53,7 @@ class Says:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("90", 0.9), ("90 %", 0.9), ("It fits.\nconfidence: 85", 0.85), ("**Confidence: 85%**", 0.85),
+        ("90", 0.9), ("90 %", 0.9), ("0.95 %", 0.0095), ("It fits.\nconfidence: 85", 0.85), ("**Confidence: 85%**", 0.85),
         ("confidence: 0.85", 0.85), ("confidence: 1", 0.01), ("confidence: 0", 0.0),
         ("confidence: 140", 1.4), ("confidence: -5", -0.05),
         ("", None), ("I am very sure", None), ("2 seats on flight 17", None),
