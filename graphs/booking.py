@@ -29,7 +29,10 @@ from lg_production import (
     EffectPolicy,
     Idempotent,
     InjectedIdempotencyKey,
+    ModelWrapper,
+    StopButton,
     tool_node,
+    wrapped_model,
 )
 
 PROMPT = """You book flights. When you call a tool that books or cancels, write beside it how \
@@ -82,11 +85,13 @@ def builder(
     airline = airline or default_airline()
     tools = booking_tools(airline)
     people = oversight(database, review_policy(airline, sample_rate=sample_rate), tools)
-    once = Idempotent(database, policies=POLICIES)
-    return wire(tool_node(tools, people.review, once), people.guards)
+    button, once = StopButton(database, agent="booking"), Idempotent(database, policies=POLICIES)
+    return wire(tool_node(tools, button, people.review, once), people.guards, button)
 
 
-def wire(tools: ToolNode, guards: Guards | None = None) -> StateGraph[Any, Any]:
+def wire(
+    tools: ToolNode, guards: Guards | None = None, *around_model: ModelWrapper
+) -> StateGraph[Any, Any]:
     """Model and tools as one graph; the tool node, and what stands before it, is yours to choose.
 
     The model goes on to the first of the guards.
@@ -95,7 +100,8 @@ def wire(tools: ToolNode, guards: Guards | None = None) -> StateGraph[Any, Any]:
     def model(state: MessagesState, runtime: Runtime[Settings]) -> dict[str, Any]:
         name = runtime.context.model if runtime.context else "scripted"
         bound = chat_model(name).bind_tools(list(tools.tools_by_name.values()))
-        return {"messages": [bound.invoke([SystemMessage(PROMPT), *state["messages"]])]}
+        asked = [SystemMessage(PROMPT), *state["messages"]]
+        return {"messages": [wrapped_model(bound, *around_model).invoke(asked)]}
 
     graph = StateGraph(MessagesState, context_schema=Settings)
     graph.add_node("model", model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from langgraph.types import Command
 from graphs.airline import Airline, airline
 from graphs.booking import builder
 from lg_production import Checkpointer, Database
+from lg_production.core.steps import drive
+from lg_production.errors import Stopped
+from lg_production.oversight import stops
 
 WISH = {"messages": [("user", "Find me a flight to Lisbon on 3 May under 300 and book it")]}
 CONFIG: Any = {"configurable": {"thread_id": "1"}}
@@ -46,6 +50,23 @@ def test_nothing_is_booked_before_a_person_approves(graph, an_airline):
 
     assert [{"flight": "TP1234"}] == [a["args"] for a in asked["action_requests"]]
     assert [] == flights(an_airline)
+
+
+def test_nothing_is_booked_once_a_person_has_pressed_stop(database, graph, an_airline):
+    """Not even what was approved; when the stop is lifted, the thread goes on."""
+    graph.invoke(WISH, CONFIG)
+    drive(stops.press("agent:booking", by="ann", reason="the airline called"), database)
+    time.sleep(1.1)  # a stop is read at most once a second
+    with pytest.raises(Stopped):
+        graph.invoke(Command(resume={"decisions": [{"type": "approve"}]}), CONFIG)
+    stopped = flights(an_airline)
+    database.execute(stops.lift("agent:booking", by="ann"))
+    time.sleep(1.1)
+
+    state = graph.invoke(None, CONFIG)
+
+    assert [] == stopped
+    assert BOOKED == state["messages"][-1].content
 
 
 def test_an_approved_flight_is_booked(graph, an_airline):
