@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from uuid import UUID, uuid4
 
+from ..core.answers import INBOX, Unreadable
 from ..core.steps import Statement
 from .ledger import Effect
 
@@ -28,13 +29,6 @@ class Decision:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An answer that is no decision, and what one looks like."""
-
-    problem: str
-
-
 def read_decisions(answer: Any, count: int) -> list[Decision] | Unreadable:
     """The decisions in a resume value: LangChain's, Agent Inbox's, or a bare decision."""
     if isinstance(answer, dict) and "decisions" in answer:
@@ -49,10 +43,7 @@ def read_decisions(answer: Any, count: int) -> list[Decision] | Unreadable:
 
 def _read_one(entry: Any) -> Decision | Unreadable:
     kind = entry.get("type") if isinstance(entry, dict) else None
-    # Agent Inbox's words for the same three.
-    action = {"accept": "approve", "response": "respond", "ignore": "reject"}.get(
-        str(kind), str(kind)
-    )
+    action = INBOX.get(str(kind), str(kind))
     if action not in ACTIONS:
         return Unreadable(f"{kind!r} is not one of {', '.join(ACTIONS)}")
     message = entry.get("message", entry.get("args"))

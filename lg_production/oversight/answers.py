@@ -1,75 +1,33 @@
-"""What a person's answer means: three shapes, one decision, and arguments that fit the tool."""
+"""What a person's answer means about a review: one decision, and arguments that fit the tool."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any
 
 from langchain_core.tools import BaseTool
 from pydantic import ValidationError
 
-from .records import Action, Recorded
+from ..core import answers
+from ..core.answers import Answer, Unreadable
+from .records import Recorded
 
-ACTIONS: tuple[Action, ...] = get_args(Action)
-INBOX = {"accept": "approve", "response": "respond", "ignore": "reject"}
-"""Agent Inbox's words; its `edit` is the same."""
 TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list,
     "object": dict, "null": type(None),
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one person says. `arguments` for edit, and then they fit the tool."""
-
-    action: Action
-    message: str = ""
-    arguments: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An answer that decides nothing, and what is wrong with it."""
-
-    problem: str
-
-
 def read_answer(answer: Any, row: Recorded, tool: BaseTool | None = None) -> Answer | Unreadable:
-    """The decision in a resume value: LangChain's, Agent Inbox's, or a bare decision."""
-    entries = answer.get("decisions") if isinstance(answer, Mapping) else None
-    entries = answer if entries is None else entries
-    listed = entries if isinstance(entries, list) else [entries]
-    if len(listed) != 1:
-        return Unreadable(f"{len(listed)} decisions for one question")
-    entry, outer = listed[0], answer if isinstance(answer, Mapping) else {}
-    if not isinstance(entry, Mapping):
-        return Unreadable(f"a decision is {{'type': …}}, not {type(entry).__name__}")
-    if is_for_another(entry, row) or is_for_another(outer, row):
-        return Unreadable("it answers another question, or this one before it changed")
-    return read_entry(entry, row, tool)
-
-
-def read_entry(
-    entry: Mapping[str, Any], row: Recorded, tool: BaseTool | None
-) -> Answer | Unreadable:
-    """One decision."""
-    kind = str(entry.get("type"))
-    action = INBOX.get(kind, kind)
-    message = entry.get("message") or (entry.get("args") if action != "edit" else None)
-    message = message if isinstance(message, str) else ""
-    match action:
-        case "approve" | "reject":
-            return Answer("approve" if action == "approve" else "reject", message)
-        case "respond" if message:
-            return Answer("respond", message)
-        case "respond":
-            return Unreadable("respond needs a message: what the tool would have returned")
-        case "edit":
-            return read_edit(entry, row, tool, message)
-    return Unreadable(f"{kind!r} is not one of {', '.join(ACTIONS)}")
+    """The decision in a resume value, about this row. An edit fits the tool."""
+    names = {"idempotency_key": row.key.hex(), "digest": row.digest.hex()}
+    read = answers.read_answer(answer, row.tool, names)
+    if isinstance(read, Unreadable) or read.arguments is None:
+        return read
+    arguments = coerce(read.arguments, row.proposed, tool)
+    return arguments if isinstance(arguments, Unreadable) else replace(read, arguments=arguments)
 
 
 def given_by(answer: Any) -> str:
@@ -78,28 +36,6 @@ def given_by(answer: Any) -> str:
     said = [answer, *(entries if isinstance(entries, list) else [])]
     names = [one.get("reviewer") for one in said if isinstance(one, Mapping)]
     return next((str(name) for name in names if name), "")
-
-
-def is_for_another(said: Mapping[str, Any], row: Recorded) -> bool:
-    """Whether an answer that names its question names another one."""
-    names = {"idempotency_key": row.key.hex(), "digest": row.digest.hex()}
-    return any(said.get(name) not in (None, mine) for name, mine in names.items())
-
-
-def read_edit(
-    entry: Mapping[str, Any], row: Recorded, tool: BaseTool | None, message: str
-) -> Answer | Unreadable:
-    """An edit: LangChain's `edited_action`, or Agent Inbox's `args` with an action in it."""
-    action = entry.get("edited_action", entry.get("args"))
-    if not isinstance(action, Mapping) or not isinstance(action.get("args"), Mapping):
-        return Unreadable("edit needs edited_action: {'name': …, 'args': {…}}")
-    name = action.get("name", action.get("action", row.tool))
-    if name != row.tool:
-        return Unreadable(f"an edit changes the arguments of {row.tool}, not the tool")
-    arguments = coerce(action["args"], row.proposed, tool)
-    if isinstance(arguments, Unreadable):
-        return arguments
-    return Answer("edit", message, arguments)
 
 
 def coerce(

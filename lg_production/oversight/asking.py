@@ -14,12 +14,13 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from langgraph.types import interrupt
 
+from ..core.answers import ACTIONS, Answer, Unreadable
 from ..core.events import Event
 from ..core.interrupts import ask, pass_over, place
 from ..core.keys import canonical
 from ..core.steps import Call, Emit, Steps
 from . import ledger
-from .answers import ACTIONS, Answer, Unreadable, given_by, read_answer
+from .answers import given_by, read_answer
 from .ledger import Ballot
 from .people import REFUSALS, forbidden, told
 from .records import Recorded, Route

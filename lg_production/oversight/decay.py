@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias, TypeVar
 
+from ..core.answers import Action
 from .calibration import Rate, solve, wilson
 
-Action: TypeAlias = Literal["approve", "edit", "reject", "respond"]
 Kind: TypeAlias = Literal["canaries", "too_fast", "approves_all", "disagrees"]
 T = TypeVar("T")
 K = TypeVar("K")

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from ..core.answers import Action
 from ..core.keys import canonical
 from ..core.steps import Row, Statement, Steps
-from .records import Action, Recorded, Routed, shown_digest
+from .records import Recorded, Routed, shown_digest
 
 SEEN = """
   r.key, r.tenant, r.thread_id, r.agent, r.tool, r.tool_call_id, r.arguments, r.digest,

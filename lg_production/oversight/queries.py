@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from ..core.answers import Action
 from ..core.steps import Row, Statement
 from .decay import Case, Decided
 from .ledger import SEEN, clean, recorded
 from .people import ANONYMOUS
-from .records import Action, Recorded
+from .records import Recorded
 from .thresholds import Label
 
 LIST = (

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
+from ..core.answers import Action
 from ..core.keys import canonical, digest
 
 Route: TypeAlias = Literal["auto", "sample", "review", "two_person", "deny"]
 State: TypeAlias = Literal["routed", "open", "decided", "expired"]
-Action: TypeAlias = Literal["approve", "edit", "reject", "respond"]
 ASKED: frozenset[str] = frozenset({"sample", "review", "two_person"})
 """The verdicts that wait for a person. A sampled case looks like any other to its reviewer."""
 

@@ -10,6 +10,7 @@ from langchain_core.tools import BaseTool, tool
 from langgraph.types import Command
 
 from lg_production import Checkpointer, Database, EffectPolicy
+from lg_production.core.answers import Action
 from lg_production.core.events import Event
 from lg_production.core.steps import Statement
 from lg_production.core.wrappers import tool_node
@@ -17,7 +18,7 @@ from lg_production.idempotency.tool import Idempotent
 from lg_production.oversight import ledger
 from lg_production.oversight.ledger import Ballot
 from lg_production.oversight.policy import ReviewPolicy, Stakes
-from lg_production.oversight.records import Action, Recorded
+from lg_production.oversight.records import Recorded
 from lg_production.oversight.review import Review
 from tests.graphs_for_tests import ASK, agent, says, thread
 

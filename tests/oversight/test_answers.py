@@ -10,8 +10,9 @@ import pytest
 from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel
 
+from lg_production.core.answers import Answer, Unreadable
 from lg_production.core.steps import drive
-from lg_production.oversight.answers import Answer, Unreadable, coerce, read_answer
+from lg_production.oversight.answers import coerce, read_answer
 from lg_production.oversight.ledger import freeze
 from lg_production.oversight.records import Recorded, Routed, Verdict, review_key
 
