@@ -7,7 +7,7 @@ IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
 
-.PHONY: help setup demo test test-browser lint studio torture bench evals evals-oversight evals-tau2 notebooks
+.PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-oversight evals-tau2 notebooks
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(ROOT)Makefile | expand -t 14
 
@@ -30,6 +30,9 @@ test-browser: $(READY) ## a review in a real Chromium (Debian's), against the de
 studio: $(READY) ## the reference graphs in LangGraph Studio
 	@$(IN) LANGGRAPH_CLI_NO_ANALYTICS=1 LANGSMITH_TRACING=false .venv/bin/langgraph dev --no-browser --no-reload
 
+walks: $(READY) ## the walks that the suite leaves out: every driver with every answer
+	@$(PY) -m pytest -q -n auto --dist worksteal -m exhaustive
+
 torture: $(READY) ## random kill -9, until all work is done
 	@$(PY) -m tests.torture
 
@@ -37,6 +40,9 @@ bench: $(READY) ## what idempotency and budgets cost, beside others
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[bench]' && .venv/bin/python -m evals.benchmarks
 
 evals: demo ## every evaluation that needs no key
+
+evals-agentdojo: $(READY) ## AgentDojo with a model that obeys every injection, on every surface
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[agentdojo]' && .venv/bin/python -m evals.agentdojo
 
 evals-oversight: $(READY) ## thresholds for automation that keep their promise, and some that do not
 	@$(PY) -m evals.oversight

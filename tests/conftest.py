@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import count
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -14,6 +15,8 @@ from lg_production import Checkpointer, Database
 from lg_production.core.embedded import embedded_server
 
 NUMBERS = count()
+hypothesis.settings.register_profile("no_clock", deadline=None)
+hypothesis.settings.load_profile("no_clock")
 os.environ["COLUMNS"] = "200"  # what a terminal prints is not cut, whoever runs the tests
 
 

@@ -97,9 +97,9 @@ def test_a_zombie_adopts_the_record(database: Database, database_url: str) -> No
     """Its lease ran out while it was away and a person settled the effect: their word stands."""
     slow, config = Slow(), thread()
     model = says(call("book", "one", order="A"))
-    ours = compiled(database, model, IdempotentToolNode([slow.book], database, lease=SHORT))
+    long = timedelta(minutes=10)  # nothing renews it meanwhile
+    ours = compiled(database, model, IdempotentToolNode([slow.book], database, lease=long))
     with Database(database_url, max_connections=4) as other, ThreadPoolExecutor() as pool:
-        ours.nodes
         zombie = pool.submit(ours.invoke, ASK, config, durability="sync")
         assert slow.begun.wait(10)
         do(other, "UPDATE lg_production.effects SET lease_until = now() - interval '1 hour'")

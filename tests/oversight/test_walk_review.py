@@ -158,12 +158,24 @@ class Scene:
 
 
 DRIVERS = pytest.mark.parametrize("is_async", [False, True])
-KEPT = pytest.mark.parametrize("keep_answers", [True, "paused"], ids=["kept", "lost"])
+REST = pytest.mark.exhaustive
 
 
-@DRIVERS
-@KEPT
-@pytest.mark.parametrize("action", ["approve", "edit", "reject"])
+@pytest.mark.parametrize(
+    ("action", "is_async", "keep_answers"),
+    [
+        ("approve", False, True), ("approve", True, "paused"), ("edit", True, True),
+        ("reject", False, "paused"),
+        pytest.param("approve", False, "paused", marks=REST),
+        pytest.param("approve", True, True, marks=REST),
+        pytest.param("edit", True, "paused", marks=REST),
+        pytest.param("edit", False, True, marks=REST),
+        pytest.param("edit", False, "paused", marks=REST),
+        pytest.param("reject", False, True, marks=REST),
+        pytest.param("reject", True, True, marks=REST),
+        pytest.param("reject", True, "paused", marks=REST),
+    ],
+)  # fmt: skip
 def test_what_is_decided_happens_once_wherever_it_fails(
     database: Database, action: str, is_async: bool, keep_answers: Any
 ) -> None:
@@ -174,8 +186,14 @@ def test_what_is_decided_happens_once_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@DRIVERS
-@pytest.mark.parametrize("action", ["approve", "edit", "reject"])
+@pytest.mark.parametrize(
+    ("action", "is_async"),
+    [
+        ("approve", True), ("edit", False),
+        pytest.param("approve", False, marks=REST), pytest.param("edit", True, marks=REST),
+        pytest.param("reject", True, marks=REST), pytest.param("reject", False, marks=REST),
+    ],
+)  # fmt: skip
 def test_two_people_decide_once_wherever_it_fails(
     database: Database, action: str, is_async: bool
 ) -> None:
@@ -185,8 +203,13 @@ def test_two_people_decide_once_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@DRIVERS
-@KEPT
+@pytest.mark.parametrize(
+    ("is_async", "keep_answers"),
+    [
+        (True, True), (False, "paused"),
+        pytest.param(True, "paused", marks=REST), pytest.param(False, True, marks=REST),
+    ],
+)  # fmt: skip
 def test_the_tools_own_question_is_answered_wherever_it_fails(
     database: Database, is_async: bool, keep_answers: Any
 ) -> None:
