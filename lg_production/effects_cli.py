@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from .core.database import Database
@@ -58,7 +59,8 @@ def list_(
         age = str(timedelta(seconds=round(effect.age.total_seconds())))
         version, attempt = str(effect.version), str(effect.attempt)
         key = effect.key.hex()[:12]
-        table.add_row(key, effect.tool, effect.state, version, attempt, age, entry.thread_id)
+        tool, thread_id = escape(effect.tool), escape(entry.thread_id or "")
+        table.add_row(key, tool, effect.state, version, attempt, age, thread_id)
     console.print(table if found else "No effects.")
 
 
@@ -70,10 +72,10 @@ def show(
     database = database_of(context)
     entry = _one(database, key)
     for name, value in _plain(entry).items():
-        console.print(f"[bold]{name:>14}[/]  {_text(value)}", highlight=False)
+        console.print(f"[bold]{name:>14}[/]  {escape(_text(value))}", highlight=False)
     for at, action, by, reason, version in database.execute(maintenance.history(entry.effect.key)):
         console.print(f"[bold]      decision[/]  {at:%Y-%m-%d %H:%M:%S} {action} of version "
-                      f"{version} by {by}: {reason}", highlight=False)  # fmt: skip
+                      f"{version} by {escape(by)}: {escape(reason)}", highlight=False)  # fmt: skip
 
 
 @effects.command()
@@ -115,7 +117,7 @@ def resolve(
     )
     if database.execute(statement) is None:
         raise typer.BadParameter("somebody else decided in the meantime: look again")
-    console.print(f"{action}: {effect.tool} {effect.key.hex()[:16]}")
+    console.print(f"{action}: {escape(effect.tool)} {effect.key.hex()[:16]}")
 
 
 @effects.command()
@@ -144,13 +146,15 @@ def edit(
         reason=reason,
     )
     database.execute(statement)
-    console.print(f"edit: {effect.tool} {effect.key.hex()[:12]}")
+    console.print(f"edit: {escape(effect.tool)} {effect.key.hex()[:12]}")
 
 
 @effects.command()
 def prune(
     context: typer.Context,
-    older_than_days: Annotated[float, typer.Option(min=0, help="Age since the last change.")],
+    older_than_days: Annotated[
+        float, typer.Option(min=0, max=36_500, help="Since the last change.")
+    ],
 ) -> None:
     """Forget settled effects. Those in doubt always stay."""
     database, total = database_of(context), 0

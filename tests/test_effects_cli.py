@@ -101,4 +101,5 @@ def test_pruning_never_touches_what_is_in_doubt(operator):
     pruned = operator.types("prune", "--older-than-days", "0")
 
     assert "0 effects pruned" in pruned.stdout
+    assert 2 == operator.types("prune", "--older-than-days", "1e12").exit_code
     assert 1 == len(operator.database.execute(maintenance.entries()))

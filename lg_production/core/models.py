@@ -26,7 +26,7 @@ from langchain_core.runnables import (
 from langchain_core.runnables.config import var_child_runnable_config
 
 from .events import Observer
-from .steps import Call, Executor, Steps, adrive, drive
+from .steps import Call, Executor, Steps, adrive, async_only, drive
 
 
 class ModelRequest(Protocol):
@@ -80,12 +80,8 @@ class ModelWrapper(ABC):
 
     async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         """The async side of langchain's model wrapper."""
-        steps = self.steps(request, lambda r: Call(_sync_only, lambda: handler(r)))
+        steps = self.steps(request, lambda r: Call(async_only, lambda: handler(r)))
         return await adrive(steps, self.database, self.observers)
-
-
-def _sync_only() -> Any:
-    raise RuntimeError("an async handler was driven synchronously")
 
 
 def answer_of(response: Any) -> AIMessage | None:

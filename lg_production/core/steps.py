@@ -51,6 +51,11 @@ class Call(Generic[T]):
         return (yield self)  # type: ignore[no-any-return]
 
 
+def async_only() -> Any:
+    """Stands where a sync handler would, for steps that only an event loop may drive."""
+    raise RuntimeError("an async handler was driven synchronously")
+
+
 def off_loop(function: Callable[[], T]) -> Call[T]:
     """Call blocking code: in this thread, or in one beside the event loop."""
     return Call(function, lambda: asyncio.to_thread(function))

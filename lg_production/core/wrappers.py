@@ -18,7 +18,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from .events import Observer
-from .steps import Call, Executor, Steps, adrive, drive
+from .steps import Call, Executor, Steps, adrive, async_only, drive
 
 ToolResult: TypeAlias = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
 Handler: TypeAlias = Callable[[ToolCallRequest], Call[ToolResult]]
@@ -43,7 +43,7 @@ class ToolWrapper(ABC):
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: ARun) -> Any:
         """The async side of LangGraph's tool wrapper."""
-        steps = self.steps(request, lambda r: Call(_sync_only, lambda: handler(r)))
+        steps = self.steps(request, lambda r: Call(async_only, lambda: handler(r)))
         return await adrive(steps, self.database, self.observers)
 
 
@@ -96,7 +96,3 @@ def tool_node(
     wrap_tool_call, awrap_tool_call.
     """
     return WrappedToolNode(tools, *wrappers, **tool_node_arguments)
-
-
-def _sync_only() -> Any:
-    raise RuntimeError("an async handler was driven synchronously")
