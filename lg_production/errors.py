@@ -129,3 +129,49 @@ class Stopped(LgProductionError, GraphDrained):
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
         self.args = (self.reason,)
+
+
+class InjectionBlocked(LgProductionError):
+    """
+    A text reads like an attack on the assistant, and the policy lets nobody read it. Look at
+    where it came from; where it is harmless, let a person decide: action="interrupt".
+    """
+
+    def __init__(
+        self, detail: str = "", *, channel: str = "", reasons: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.channel, self.reasons = channel, reasons
+
+
+class EgressDenied(LgProductionError):
+    """
+    A call would reach an address that is not allowed, so it was not made. If it may be reached,
+    add it to the EgressPolicy: hosts, emails or networks.
+    """
+
+    def __init__(
+        self, detail: str = "", *, tool: str = "", argument: str = "", reason: str = ""
+    ) -> None:
+        super().__init__(detail)
+        self.tool, self.argument, self.reason = tool, argument, reason
+
+
+class OutputRejected(LgProductionError):
+    """
+    What a tool or the model gave out does not fit what was declared for it, or holds what must
+    not leave. It was not passed on. Look at the tool, or at its declaration.
+    """
+
+    def __init__(
+        self, detail: str = "", *, source: str = "", reasons: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.source, self.reasons = source, reasons
+
+
+class PlanRefused(LgProductionError):
+    """
+    This plan was made or changed after something untrusted had been read, so it proves nothing.
+    Make it first, from the user's words alone: seal(plan, messages).
+    """

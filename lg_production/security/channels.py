@@ -1,0 +1,240 @@
+"""Where a text comes from: its channel and its origin, kept with the message.
+
+A label lives in `additional_kwargs["lg_production"]`, so it is in every checkpoint, and goes
+wherever the message goes. Without one, a `HumanMessage` is the user's, and everything that was
+read is a `tool_output`; what a sub-agent says, what is recalled and what is a summary of other
+text are labelled by the functions here. A label is as good as who may write the state: guard
+that as you guard the checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from ..core.identity import messages_of
+from ..errors import NotDurable
+
+Channel: TypeAlias = Literal["user", "document", "tool_output"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+"""From the most trusted to the least."""
+
+LABEL = "lg_production"
+KEPT = "lg_production_withheld"
+"""Under this key an artifact holds what `InjectionFilter` keeps from the model."""
+DOCUMENTS = frozenset({"text-plain", "file", "document", "search_result"})
+MOST_JSON = 4_000_000
+
+M = TypeVar("M", bound=BaseMessage)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a message comes from. `origin` names a tool, an agent, a store or a file."""
+
+    channel: Channel
+    origin: str = ""
+    message_id: str | None = None
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One text with its channel and origin; `structured` is what it says as data, if it is."""
+
+    text: str
+    channel: Channel
+    origin: str = ""
+    structured: Any = None
+
+
+def channel_of(message: Any) -> Channel:
+    """The channel of a message. A label that makes no sense is `tool_output`.
+
+    Without a label the user's words and the developer's (a system message) are `user`; a tool's
+    result and the model's own words are `tool_output`: they are made of whatever was read.
+    """
+    label = label_of(message)
+    if "channel" in label:
+        told = label["channel"]
+        return cast("Channel", told) if told in CHANNELS else "tool_output"
+    return "user" if isinstance(message, HumanMessage | SystemMessage) else "tool_output"
+
+
+def provenance_of(message: Any) -> Provenance:
+    """Where a message comes from."""
+    label = label_of(message)
+    name = getattr(message, "name", None) or ""
+    origin = str(label.get("origin") or (name if isinstance(message, ToolMessage) else ""))
+    call_id = getattr(message, "tool_call_id", None)
+    return Provenance(channel_of(message), origin, getattr(message, "id", None), call_id)
+
+
+def labelled(message: M, channel: Channel, origin: str = "", **more: Any) -> M:
+    """The message with a label, beside what other guards have noted there."""
+    if channel not in CHANNELS:
+        raise ValueError(f"a channel is one of {', '.join(CHANNELS)}")
+    named = {"origin": origin} if origin else {}
+    return noted(message, channel=channel, **named, **more)
+
+
+def noted(message: M, **notes: Any) -> M:
+    """The message with these notes, beside what is noted there. A note is JSON."""
+    extra = {**message.additional_kwargs, LABEL: {**label_of(message), **notes}}
+    return message.model_copy(update={"additional_kwargs": extra})
+
+
+def replaceable(message: M) -> M:
+    """The message, if it can take the place of one in the state. Raises `NotDurable` if not."""
+    if message.id is None:
+        raise NotDurable("A message without id cannot be replaced: keep messages in the state "
+                         "with add_messages.")  # fmt: skip
+    return message
+
+
+def label_of(message: Any) -> Mapping[str, Any]:
+    """All that is noted at a message; empty if nothing is."""
+    extra = getattr(message, "additional_kwargs", None)
+    label = extra.get(LABEL) if isinstance(extra, Mapping) else None
+    return label if isinstance(label, Mapping) else {}
+
+
+def least(channels: Iterable[Channel]) -> Channel:
+    """The least trusted of some channels: what a text made of them is."""
+    return max(channels, key=CHANNELS.index, default="tool_output")
+
+
+# ------------------------------------------------------------------- what is made of others
+
+
+def summary(message: M, sources: Sequence[BaseMessage]) -> M:
+    """A summary of other messages, labelled as the least trusted of them."""
+    origins = dict.fromkeys(filter(None, (provenance_of(one).origin for one in sources)))
+    return labelled(message, least(map(channel_of, sources)), ", ".join(origins) or "summary")
+
+
+def recalled(text: str, origin: str = "store", channel: Channel = "tool_output") -> HumanMessage:
+    """What a long-term memory gave back, for the model to read. Declare a channel if you know.
+
+    A label that was stored beside it is no reason: whoever wrote the memory wrote that, too.
+    """
+    return labelled(HumanMessage(text), channel, origin)
+
+
+def sub_agent(
+    graph: Runnable[Any, Any],
+    origin: str,
+    *,
+    channel: Channel = "tool_output",
+    messages_key: str = "messages",
+) -> Runnable[Any, Any]:
+    """A graph as a node of another: what it says is labelled, and what it was told stays as it was.
+
+    A message that it changes under its old id is its own, too.
+    """
+
+    def told(result: Any, state: Any) -> Any:
+        if not isinstance(result, Mapping) or messages_key not in result:
+            return result
+        before = {(m.id, m.text) for m in messages_of(state, messages_key) if m.id}
+        after = [
+            m if (m.id, m.text) in before else labelled(m, channel, origin)
+            for m in result[messages_key]
+        ]
+        return {**result, messages_key: after}
+
+    def run(state: Any, config: RunnableConfig) -> Any:
+        return told(graph.invoke(state, config), state)
+
+    async def arun(state: Any, config: RunnableConfig) -> Any:
+        return told(await graph.ainvoke(state, config), state)
+
+    return RunnableLambda(run, arun, name=origin)
+
+
+# ------------------------------------------------------------------------------- the texts
+
+
+def texts(state: Any, messages_key: str = "messages") -> tuple[Labelled, ...]:
+    """Every text that a state's messages hold, in their order; `state` may be a list of them.
+
+    The model's own words are none, unless they are labelled (a sub-agent's are), and neither are
+    the developer's. A document that the user attached is a `document`.
+    """
+    return tuple(text for m in messages_of(state, messages_key) for text in _texts(m))
+
+
+def _texts(message: Any) -> Iterator[Labelled]:
+    own = isinstance(message, AIMessage | SystemMessage) and "channel" not in label_of(message)
+    if own or not isinstance(message, BaseMessage):
+        return
+    where, data = provenance_of(message), structured_of(message)
+    channel: Channel
+    found = False
+    for kind, text in blocks_of(message):
+        inside = kind in DOCUMENTS and where.channel == "user"
+        channel = "document" if inside else where.channel
+        yield Labelled(text, channel, where.origin, None if inside or found else data)
+        found = True
+    if data is not None and not found:
+        yield Labelled("", where.channel, where.origin, data)
+
+
+def blocks_of(message: BaseMessage) -> Iterator[tuple[str, str]]:
+    """Kind and text of every block of a message that has text."""
+    if isinstance(message.content, str):
+        yield "text", message.content
+        return
+    for block in message.content:
+        if isinstance(block, str):
+            yield "text", block
+        elif isinstance(block, Mapping) and isinstance(block.get("text"), str):
+            yield str(block.get("type")), block["text"]
+
+
+def rewritten(message: M, change: Callable[[str], str]) -> M:
+    """The message with each of its texts changed; the same object if none is."""
+
+    def one(block: Any) -> Any:
+        if isinstance(block, str):
+            return change(block)
+        if isinstance(block, Mapping) and isinstance(block.get("text"), str):
+            return {**block, "text": change(block["text"])}
+        return block
+
+    content: Any = message.content
+    new = change(content) if isinstance(content, str) else [one(block) for block in content]
+    return message if new == content else message.model_copy(update={"content": new})
+
+
+def structured_of(message: Any) -> Any:
+    """What a result says as data: its artifact, or its JSON where that is known to be data.
+
+    Text that happens to be JSON is text: whoever wrote the page that was read wrote its fields.
+    `Validated` notes `structured` at what has passed a tool's output schema.
+    """
+    if not isinstance(message, ToolMessage):
+        return None
+    artifact = message.artifact
+    if isinstance(artifact, Mapping) and KEPT in artifact:
+        return None
+    if artifact is not None:
+        return artifact
+    if label_of(message).get("structured") is True:
+        return parsed(message.text)
+    return None
+
+
+def parsed(text: str) -> Any:
+    """JSON as data; None if it is none, too long or too deep."""
+    if len(text) > MOST_JSON:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

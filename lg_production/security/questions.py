@@ -1,0 +1,122 @@
+"""What a guard around a tool does with a call that it may not pass: ask a person, or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.messages import ToolMessage
+from langgraph.errors import GraphInterrupt
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.types import interrupt
+
+from ..core.answers import Answer, Unreadable, read_answer
+from ..core.events import Event
+from ..core.identity import identify
+from ..core.interrupts import place, was_for_another
+from ..core.steps import Call, Emit, Steps
+from ..core.wrappers import Handler, ToolResult
+from .held import Held, values_of
+
+OnHeld: TypeAlias = Literal["interrupt", "block"]
+
+NOBODY = "It needs a person's decision, and none can be had."
+TOO_DEEP = "Its arguments are too deep to be shown to a person. Call it with simpler ones."
+ALONE = "It needs a person's decision: call it by itself, alone."
+
+
+def settle(
+    held: Held,
+    request: ToolCallRequest,
+    handler: Handler,
+    *,
+    on_held: OnHeld,
+    messages_key: str,
+    approved: Callable[[ToolResult], ToolResult] = lambda result: result,
+) -> Steps[ToolResult]:
+    """Ask a person about a call and do as he says, or refuse it.
+
+    Several calls in one ToolNode share a task, where an answer could be taken for the answer to
+    another: there the model is told to make the call by itself. `approved` is what becomes of the
+    result of a call that runs as it was shown. Emits `<guard>.held` and `<guard>.decided`.
+    """
+    refusal = _refusal(held, request, on_held, messages_key)
+    if refusal:
+        yield from Emit(told(held, "held", "alone" if refusal == ALONE else "block"))
+        return refused(held, request, refusal)
+    answer = yield from _ask(held)
+    yield from Emit(told(held, "decided", answer.action))
+    match answer.action:
+        case "approve":
+            return approved((yield from handler(request)))
+        case "edit":
+            call: Any = {**request.tool_call, "args": dict(answer.arguments or {})}
+            return (yield from handler(request.override(tool_call=call)))
+        case "respond":
+            return message_of(held, request, answer.message, "success")
+    return refused(held, request, f"A person decided so. {answer.message}".strip())
+
+
+def _refusal(held: Held, request: ToolCallRequest, on_held: OnHeld, messages_key: str) -> str:
+    """Why nobody is asked about this call; empty if somebody is."""
+    if on_held == "block":
+        return NOBODY
+    if not held.can_be_shown:
+        return TOO_DEEP
+    return ALONE if identify(request, messages_key).siblings > 1 else ""
+
+
+def _ask(held: Held) -> Steps[Answer]:
+    """Pause until there is an answer that can be read, and that was meant for this question."""
+    problem = ""
+    while True:
+        asked = held.request(problem)
+        try:
+            said = yield from Call(lambda q=asked: interrupt(q))  # type: ignore[misc]
+        except GraphInterrupt:
+            yield from Emit(told(held, "held", "interrupt"))
+            raise
+        if (yield from Call(_was_for_another)):
+            problem = "it was sent to an earlier question"
+            continue
+        read = read_answer(said, held.tool, {"digest": held.digest})
+        if not isinstance(read, Unreadable):
+            return read
+        problem = read.problem
+
+
+def _was_for_another() -> bool:
+    """Whether the answer to a later question of this task was sent to its first."""
+    return place().calls > 1 and was_for_another()
+
+
+def refused(held: Held, request: ToolCallRequest, why: str) -> ToolMessage:
+    """What the model is told: neither the value nor the rule."""
+    return message_of(held, request, f"{held.tool} was not carried out. {why}", "error")
+
+
+def message_of(
+    held: Held, request: ToolCallRequest, text: str, status: Literal["success", "error"]
+) -> ToolMessage:
+    """A message in the place of the tool's."""
+    return ToolMessage(
+        text,
+        name=held.tool,
+        tool_call_id=str(request.tool_call["id"] or ""),
+        status=status,
+        additional_kwargs={"lg_production": {"held": True}},
+    )
+
+
+def told(held: Held, what: str, action: str) -> Event:
+    """An event about a held call: which tool, why, what kinds of value, what was done."""
+    return Event(
+        f"{held.guard}.{what}",
+        {
+            "tool": held.tool,
+            "reasons": ",".join(held.reasons),
+            "kinds": values_of(held.values),
+            "values": len(held.values),
+            "action": action,
+        },
+    )
