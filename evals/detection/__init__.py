@@ -1,0 +1,1 @@
+"""Train the injection detector, and judge it on sources that it has not seen."""

@@ -1,0 +1,238 @@
+"""InjectionFilter: suspected text is labelled, cleaned or kept back before a model reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langgraph.config import get_config
+from langgraph.errors import GraphBubbleUp
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send, interrupt
+
+from ..core.events import Event, Observer
+from ..core.identity import messages_of
+from ..core.steps import Emit, Executor, Steps, drive, off_loop
+from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..errors import InjectionBlocked
+from .channels import Channel, channel_of, replaceable
+from .detectors import Detector, Finding, Layered
+from .filtering import (
+    Action,
+    FilterPolicy,
+    labelled,
+    note_of,
+    original,
+    released,
+    texts_of,
+    treated,
+)  # fmt: skip
+from .results import each
+
+SHOWN = 2_000
+DECISIONS = ("approve", "edit", "reject")
+INBOX: Mapping[str, str] = {"accept": "approve", "ignore": "reject", "response": "reject"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in a message of a channel, and what is done about it."""
+
+    channel: Channel
+    finding: Finding
+    action: Action
+
+
+class InjectionFilter(ToolWrapper):
+    """Text that reads like an attack is kept from the model, as far as the policy says.
+
+    As a node in front of the model it looks at what has come since the model's last answer, and
+    goes on to `then`. What a person must decide about it first writes down, and then asks about in
+    a task of its own: the verdict is in the checkpoint before anything pauses. An answer is
+    `{"decisions": [decision, …]}`, one for each action asked about and in their order; `approve`
+    releases the text, `edit` (`edited_action.args.text`) replaces it, and anything else keeps it
+    back.
+
+        graph.add_node("filter", InjectionFilter(policy, then="model"))
+
+    As a tool wrapper it looks at what a tool answers. Asking there would run the tool again, so
+    `interrupt` only keeps the text back, and the node in front of the model asks about it. In
+    `create_agent` it is both: `before_model` is the node.
+
+    Labels live in a message's `additional_kwargs["lg_production"]["injection"]`: action, score,
+    reasons; `suspicion(messages)` is the highest score, for a router. A score never permits
+    anything: `ProvenanceGate` holds what the model was told, whether it was found out or not.
+    Emits `injection.found` and `injection.unscored`; never a word of the text.
+    """
+
+    def __init__(
+        self,
+        policy: FilterPolicy | None = None,
+        *,
+        then: str = "model",
+        detector: Detector | None = None,
+        messages_key: str = "messages",
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.policy, self.then = policy or FilterPolicy(), then
+        self.detector = detector or Layered()
+        self.database = cast("Executor", None)  # nothing here is a statement
+        self.messages_key, self.observers = messages_key, observers
+
+    # ---------------------------------------------------------------------- around a tool
+
+    def steps(self, request: ToolCallRequest, handler: Handler) -> Steps[ToolResult]:
+        """Call the tool, and treat what it answers."""
+        return (yield from each((yield from handler(request)), self._treated, self.messages_key))
+
+    def _treated(self, message: BaseMessage) -> Steps[BaseMessage]:
+        found = yield from self.judge(message)
+        return treated(message, found.action, found.finding, found.channel)
+
+    # -------------------------------------------------------------------------- as a node
+
+    def __call__(self, state: Any, runtime: Runtime[Any]) -> Command[Any]:  # noqa: ARG002
+        """Treat what is new, and ask about what waits for a person. LangGraph runs this node."""
+        if isinstance(state, Mapping) and "injection_held" in state:
+            return Command(goto=self.then, update=self._ask(state["injection_held"]))
+        changed, waiting = drive(self._look(state), self.database, self.observers)
+        here = get_config()["metadata"]["langgraph_node"]
+        goto: Any = Send(here, {"injection_held": waiting}) if waiting else self.then
+        return Command(goto=goto, update={self.messages_key: changed} if changed else None)
+
+    def before_model(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002
+        """The same for `create_agent`, which has no task to spare: it asks at once."""
+        changed, waiting = drive(self._look(state), self.database, self.observers)
+        decided = self._ask(waiting)[self.messages_key] if waiting else []
+        final = {m.id: m for m in [*changed, *decided]}
+        return {self.messages_key: list(final.values())} if final else None
+
+    def _look(self, state: Any) -> Steps[tuple[list[BaseMessage], list[BaseMessage]]]:
+        """Messages that change, and those of them that wait for a person."""
+        changed, waiting = [], []
+        for message in fresh(messages_of(state, self.messages_key)):
+            if (
+                note_of(message).get("action") == "interrupt"
+                and original(message) != message.content
+            ):
+                waiting.append(message)
+                continue
+            found = yield from self.judge(message)
+            new = treated(message, found.action, found.finding, found.channel)
+            if new is message:
+                continue
+            changed.append(replaceable(new))
+            waiting += [new] if found.action == "interrupt" else []
+        return changed, waiting
+
+    def _ask(self, waiting: Sequence[BaseMessage]) -> dict[str, list[BaseMessage]]:
+        answer = interrupt(question(waiting))
+        told = list(decisions(answer, len(waiting)))
+        return {self.messages_key: [settled(m, d) for m, d in zip(waiting, told, strict=True)]}
+
+    # -------------------------------------------------------------------------- a verdict
+
+    def judge(self, message: BaseMessage) -> Steps[Verdict]:
+        """What is found in a message, and what the policy does about it.
+
+        Raises `InjectionBlocked` where it says so. A detector that fails finds nothing, and the
+        policy's `on_failure` is done.
+        """
+        channel, finding = channel_of(message), Finding(0.0)
+        action: Action | None = None
+        for text in texts_of(message):
+            try:
+                found = yield from off_loop(partial(self.detector, text, channel))
+            except GraphBubbleUp:
+                raise
+            except Exception as error:  # noqa: BLE001 - the policy says what then
+                attributes = {"channel": channel, "error": type(error).__name__}
+                yield Emit(Event("injection.unscored", attributes))
+                action = self.policy.on_failure
+            else:
+                finding = found if found.score > finding.score else finding
+        verdict = self.policy.decide(channel, finding.score) if action is None else action
+        if verdict != "allow":
+            yield Emit(found_in(channel, finding, verdict))
+        if verdict == "block":
+            raise InjectionBlocked(f"({channel}, {', '.join(finding.reasons) or 'unscored'})")
+        return Verdict(channel, finding, verdict)
+
+
+def fresh(messages: Sequence[Any]) -> list[BaseMessage]:
+    """The messages that the model has not answered yet, less what the developer wrote."""
+    new: list[BaseMessage] = []
+    for message in reversed(messages):
+        if isinstance(message, AIMessage):
+            break
+        if isinstance(message, BaseMessage) and not isinstance(message, SystemMessage):
+            new.append(message)
+    return new[::-1]
+
+
+def question(waiting: Sequence[BaseMessage]) -> dict[str, Any]:
+    """A HITLRequest: each text that was kept back, where it came from, and why it was."""
+    asked = []
+    for message in waiting:
+        note = note_of(message)
+        args = {
+            "channel": channel_of(message),
+            "score": note.get("score"),
+            "reasons": note.get("reasons"),
+            "digest": note.get("digest"),
+            "text": shown(original(message)),
+        }
+        why = "This text reads like an attack on the assistant. May the assistant read it?"
+        asked.append({"name": "read_suspected_text", "args": args, "description": why})
+    config = {"action_name": "read_suspected_text", "allowed_decisions": list(DECISIONS)}
+    return {"action_requests": asked, "review_configs": [config]}
+
+
+def shown(content: Any) -> str:
+    """As much of a content as a person is shown, nothing in it invisible."""
+    text = content if isinstance(content, str) else str(content)
+    return text[:SHOWN].encode("unicode_escape").decode().replace("\\n", "\n")
+
+
+def decisions(answer: Any, count: int) -> Iterator[Mapping[str, Any]]:
+    """One decision for each text; what is missing or makes no sense is a rejection."""
+    given = answer.get("decisions", answer) if isinstance(answer, Mapping) else answer
+    told = given if isinstance(given, list) else [given]
+    for place in range(count):
+        decision = told[place] if len(told) == count else None
+        yield decision if isinstance(decision, Mapping) else {"type": "reject"}
+
+
+def settled(message: BaseMessage, decision: Mapping[str, Any]) -> BaseMessage:
+    """A message as a person decided. An answer about another text releases nothing."""
+    note = {**note_of(message)}
+    kind = str(decision.get("type"))
+    kind = INBOX.get(kind, kind)
+    named = decision.get("digest")
+    if named is not None and named != note.get("digest"):
+        kind = "reject"
+    edited = decision.get("edited_action") or {}
+    args = edited.get("args") if isinstance(edited, Mapping) else None
+    text = args.get("text") if isinstance(args, Mapping) else None
+    if kind == "approve":
+        return released(message, {**note, "action": "mark", "decision": "approve"})
+    if kind == "edit" and isinstance(text, str):
+        return released(message, {**note, "action": "mark", "decision": "edit"}, text)
+    return labelled(message, {**note, "action": "quarantine", "decision": "reject"})
+
+
+def found_in(channel: Channel, finding: Finding, action: Action) -> Event:
+    """`injection.found`: where, how sure, what was done about it, and the names of the reasons."""
+    return Event(
+        "injection.found",
+        {
+            "channel": channel,
+            "score": round(finding.score, 4),
+            "action": action,
+            "reasons": ",".join(finding.reasons),
+        },
+    )

@@ -1,0 +1,157 @@
+"""What is done about a suspected text: the policy, and each action as a change of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from langchain_core.messages import BaseMessage, ToolMessage
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ..core.keys import digest
+from .canonical import canonical
+from .channels import KEPT, Channel, M, blocks_of, label_of, noted, rewritten
+from .detectors import Finding
+from .unseen import visible
+
+Action: TypeAlias = Literal["allow", "mark", "strip", "quarantine", "interrupt", "block"]
+ACTIONS: tuple[Action, ...] = ("allow", "mark", "strip", "quarantine", "interrupt", "block")
+"""From the mildest to the strictest."""
+WITHHELD = "[Withheld: this {what} reads like an attack on the assistant. A person can release it.]"
+WHAT: Mapping[str, str] = {"user": "request", "document": "document", "tool_output": "result"}
+
+
+class Threshold(BaseModel):
+    """From which score on something is done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: Annotated[float, Field(ge=0, le=1)]
+    action: Action
+
+
+def _steps(*steps: tuple[float, Action]) -> tuple[Threshold, ...]:
+    return tuple(Threshold(at=at, action=action) for at, action in steps)
+
+
+class FilterPolicy(BaseModel):
+    """What is done about a text, by its channel and its score; the strictest that it reaches.
+
+    `mark` labels the message and leaves it as it is, `strip` takes out what carries hidden words
+    (invisible characters, comments, hidden elements, encoded stretches), `quarantine` keeps the
+    text from the model and in the checkpoint, `interrupt` does that until a person has decided,
+    and `block` raises `InjectionBlocked`. `on_failure`: a detector that fails says nothing, so
+    its text is treated as this says. A score is no proof: none of this replaces a gate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: tuple[Threshold, ...] = _steps((0.5, "mark"), (0.9, "interrupt"))
+    document: tuple[Threshold, ...] = _steps((0.5, "strip"), (0.9, "quarantine"))
+    tool_output: tuple[Threshold, ...] = _steps((0.5, "strip"), (0.9, "quarantine"))
+    on_failure: Action = "quarantine"
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for steps in (self.user, self.document, self.tool_output):
+            ranks = [ACTIONS.index(s.action) for s in sorted(steps, key=lambda s: s.at)]
+            if ranks != sorted(ranks):
+                raise ValueError("a higher score must not lead to a milder action")
+        return self
+
+    def decide(self, channel: Channel, score: float) -> Action:
+        """What is done about a text with this score."""
+        steps: tuple[Threshold, ...] = getattr(self, channel)
+        reached = [step.action for step in steps if score >= step.at]
+        return max(reached, key=ACTIONS.index, default="allow")
+
+
+def texts_of(message: BaseMessage) -> list[str]:
+    """The texts of a message, whatever shape its content has."""
+    return [text for _, text in blocks_of(message)]
+
+
+def stripped(text: str, finding: Finding) -> str:
+    """The text without invisible characters, hidden stretches, and what was found encoded."""
+    shape = canonical(text)
+    origin = shape.origin()
+    gone = [
+        (origin(s.start), origin(s.end))
+        for s in shape.segments
+        if s.carrier in ("comment", "hidden")
+    ]
+    gone += [(s.start, s.end) for s in finding.spans if s.carrier not in ("text", "attribute")]
+    gone = [(a, b) for a, b in gone if (a, b) != (0, len(text)) or not text]
+    parts, done = [], 0
+    for start, end in sorted(gone):
+        parts.append(text[done : max(done, start)])
+        done = max(done, end)
+    return visible("".join([*parts, text[done:]]))
+
+
+def labelled(message: M, note: Mapping[str, Any], **changes: Any) -> M:
+    """The message with what was found about it, beside the labels that it has."""
+    return noted(message, injection=dict(note)).model_copy(update=changes)
+
+
+def note_of(message: Any) -> Mapping[str, Any]:
+    """What was found about a message: action, score, reasons; empty where nothing was."""
+    note = label_of(message).get("injection")
+    return note if isinstance(note, Mapping) else {}
+
+
+def treated(
+    message: BaseMessage, action: Action, finding: Finding, channel: Channel
+) -> BaseMessage:
+    """The message after an action. `interrupt` keeps the text back, as `quarantine` does."""
+    if action == "allow":
+        return message
+    note = {
+        "action": action,
+        "score": round(finding.score, 4),
+        "reasons": list(finding.reasons),
+        "digest": mark_of(message),
+    }
+    if action == "mark":
+        return labelled(message, note)
+    if action == "strip":
+        return labelled(rewritten(message, lambda text: stripped(text, finding)), note)
+    return withheld(message, note, channel)
+
+
+def withheld(message: BaseMessage, note: Mapping[str, Any], channel: Channel) -> BaseMessage:
+    """A notice in the place of the text, which stays in the checkpoint and out of the prompt."""
+    notice = WITHHELD.format(what=WHAT[channel])
+    if isinstance(message, ToolMessage):
+        artifact = {KEPT: message.content, "artifact": message.artifact}
+        return labelled(message, note, content=notice, artifact=artifact)
+    return labelled(message, {**note, "withheld": message.content}, content=notice)
+
+
+def released(message: BaseMessage, note: Mapping[str, Any], text: str | None = None) -> BaseMessage:
+    """A withheld message as it was, or with the text that a person wrote for it."""
+    kept = original(message)
+    note = {k: v for k, v in note.items() if k != "withheld"}
+    if isinstance(message, ToolMessage) and isinstance(message.artifact, Mapping):
+        changes = {"artifact": message.artifact.get("artifact")}
+    else:
+        changes = {}
+    return labelled(message, note, content=kept if text is None else text, **changes)
+
+
+def original(message: BaseMessage) -> Any:
+    """The content of a message before it was withheld."""
+    if isinstance(message, ToolMessage) and isinstance(message.artifact, Mapping):
+        return message.artifact.get(KEPT, message.content)
+    return note_of(message).get("withheld", message.content)
+
+
+def mark_of(message: BaseMessage) -> str:
+    """What names a question about a message: a hash of its texts, 32 digits."""
+    safe = (text.encode("utf-8", "replace").decode("utf-8") for text in texts_of(message))
+    return digest("injection", *safe).hex()[:32]
+
+
+def suspicion(messages: Sequence[Any]) -> float:
+    """The highest score among messages, for a router: what came from there is less sure."""
+    return max((float(note_of(m).get("score") or 0.0) for m in messages), default=0.0)
