@@ -13,6 +13,7 @@ from .core.wrappers import ToolWrapper
 from .cost import BudgetGuard, LoopGuard
 from .errors import ExtraMissing
 from .idempotency import Idempotent
+from .security import InjectionFilter
 
 try:
     from langchain.agents.middleware import AgentMiddleware, hook_config
@@ -87,6 +88,16 @@ class WrapperMiddleware(ToolWrapperMiddleware, ModelWrapperMiddleware):
         self.wrapper = wrapper
 
 
+class FilterMiddleware(ToolWrapperMiddleware):
+    """An `InjectionFilter`: in front of the model, and around what tools answer."""
+
+    wrapper: InjectionFilter
+
+    def before_model(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Treat what the model has not read yet; ask a person where the policy says so."""
+        return self.wrapper.before_model(state, runtime)
+
+
 class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
     """A guard before the model as an agent middleware: it lets the run go on, or ends it.
 
@@ -125,6 +136,8 @@ def as_middleware(
     """Each guard as a middleware for `create_agent`, in their order: the first is outermost."""
 
     def one(guard: Any) -> AgentMiddleware[Any, Any, Any]:
+        if isinstance(guard, InjectionFilter):
+            return FilterMiddleware(guard)
         if isinstance(guard, ToolWrapper) and isinstance(guard, ModelWrapper):
             return WrapperMiddleware(guard)
         if isinstance(guard, ToolWrapper):

@@ -1,0 +1,222 @@
+"""What must not leave: secrets, by their well-known shapes, and canaries, in any guise."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import hmac
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import log2
+
+from .hosts import FOLDED
+
+# ------------------------------------------------------------------------------- secrets
+
+B, E = r"(?<![A-Za-z0-9_\-])", r"(?![A-Za-z0-9_\-])"
+"""No letter of a token before it, and none behind it."""
+TOKENS: tuple[tuple[str, str, float], ...] = (
+    ("aws_access_key", r"(?:AKIA|ASIA|ABIA|ACCA)([A-Z2-7]{16})", 3.0),
+    ("github_token", r"gh[pousr]_([A-Za-z0-9]{36,251})", 3.5),
+    ("github_token", r"github_pat_([A-Za-z0-9]{22}_[A-Za-z0-9]{59})", 3.5),
+    ("gitlab_token", r"gl(?:pat|dt|rt|ptt|soat)-([A-Za-z0-9_\-]{20,64})", 3.2),
+    ("slack_token", r"xox[abeoprs]-(?:[0-9]{6,14}-){0,3}([A-Za-z0-9\-]{20,80})", 3.2),
+    ("stripe_key", r"(?:sk|rk)_live_([A-Za-z0-9]{20,128})", 3.2),
+    ("stripe_webhook", r"whsec_([A-Za-z0-9+/]{32,64})", 3.5),
+    ("google_key", r"AIza([A-Za-z0-9_\-]{35})", 3.5),
+    ("google_oauth", r"GOCSPX-([A-Za-z0-9_\-]{28})", 3.2),
+    ("anthropic_key", r"sk-ant-[a-z0-9]{2,12}-([A-Za-z0-9_\-]{80,120})", 3.5),
+    ("openai_key", r"sk-(?:proj-|svcacct-|admin-)?([A-Za-z0-9_\-]{40,200})", 3.8),
+    ("huggingface_token", r"hf_([A-Za-z]{34})", 3.5),
+    ("npm_token", r"npm_([A-Za-z0-9]{36})", 3.5),
+    ("pypi_token", r"pypi-AgE([A-Za-z0-9_\-]{50,400})", 3.5),
+    ("sendgrid_key", r"SG\.([A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43})", 3.8),
+    ("twilio_key", r"SK([0-9a-f]{32})", 3.0),
+    ("digitalocean_token", r"do[opr]_v1_([0-9a-f]{64})", 3.0),
+    ("shopify_token", r"shp(?:at|ca|pa|ss)_([0-9a-fA-F]{32})", 3.0),
+    ("telegram_token", r"[0-9]{8,10}:(AA[A-Za-z0-9_\-]{33})", 3.8),
+    ("age_key", r"AGE-SECRET-KEY-1([A-Z0-9]{58})", 3.5),
+    (
+        "jwt",
+        r"eyJ[A-Za-z0-9_\-]{10,2000}\.eyJ[A-Za-z0-9_\-]{10,6000}\.([A-Za-z0-9_\-]{20,2000})",
+        3.5,
+    ),
+)
+PLACES: tuple[tuple[str, str, float], ...] = (
+    (
+        "slack_webhook",
+        r"hooks\.slack\.com/services/(T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,32})",
+        3.2,
+    ),
+    ("azure_key", r"AccountKey=([A-Za-z0-9+/]{86}==)", 4.0),
+    (
+        "private_key",
+        (
+            r"-----BEGIN [A-Z ]{0,24}PRIVATE KEY(?: BLOCK)?-----"
+            r"\s{0,4}((?:[A-Za-z0-9+/=]|\\n|\s){60,20000})"
+        ),
+        4.0,
+    ),
+    (
+        "url_password",
+        (
+            r"(?<![a-zA-Z0-9+.\-])[a-z][a-z0-9+.\-]{1,20}://[^\s:/@\"'<>]{1,64}:"
+            r"([^\s:/@\"'<>{}$%]{8,128})@[a-zA-Z0-9]"
+        ),
+        2.8,
+    ),
+    (
+        "assigned",
+        (
+            r"(?i:passw(?:or)?d|secret|api[_\-]?key|bearer"
+            r"|(?:access|auth|client|private)[_\-]?(?:key|token|secret))"
+            r"[\"']?\s{0,3}[:=\s]\s{0,3}[\"']?"
+            r"([A-Za-z0-9+/_\-=~]{20,256})(?![A-Za-z0-9+/_\-=~.(\[])"
+        ),
+        4.0,
+    ),
+)
+SHAPES: tuple[tuple[str, re.Pattern[str], float], ...] = (
+    *((name, re.compile(f"{B}{shape}{E}"), least) for name, shape, least in TOKENS),
+    *((name, re.compile(shape), least) for name, shape, least in PLACES),
+)
+"""Kind, shape with the secret part in its group, and the least entropy of that, bits a letter."""
+
+MIXED = frozenset({"assigned", "url_password", "openai_key"})
+"""Shapes that words of a language have, too: their secret must look like no word."""
+PRETENDED = re.compile(
+    r"example|placeholder|your[_\-]|changeme|dummy|sample|redacted|xxxx|0{8}|1234567|abcdefg"
+    r"|password|secret|(.)\1{5}",
+    re.IGNORECASE,
+)
+"""What documentation writes in the place of a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A secret in a text: its kind and its place, never itself."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def secrets_in(text: str) -> tuple[Leak, ...]:
+    """The secrets in a text, in their order, none within another."""
+    hits = sorted(_hits(text), key=lambda leak: (leak.start, -leak.end))
+    kept: list[Leak] = []
+    for leak in hits:
+        if not kept or leak.start >= kept[-1].end:
+            kept.append(leak)
+    return tuple(kept)
+
+
+def _hits(text: str) -> Iterator[Leak]:
+    for kind, shape, least in SHAPES:
+        for match in shape.finditer(text):
+            body = match[1]
+            if entropy(body[:256]) < least or PRETENDED.search(body[:256]):
+                continue
+            if kind in MIXED and not is_mixed(body):
+                continue
+            whole = kind not in ("assigned", "url_password")
+            yield Leak(kind, match.start() if whole else match.start(1), match.end(1))
+
+
+def entropy(text: str) -> float:
+    """Shannon's entropy of the letters of a text, in bits a letter."""
+    counts = Counter(text).values()
+    return sum(n * log2(len(text) / n) for n in counts) / len(text) if text else 0.0
+
+
+def is_mixed(text: str) -> bool:
+    """Whether a text has the letters of a password: two digits, and both cases or only hex."""
+    digits = sum(letter.isdigit() for letter in text)
+    hexadecimal = re.fullmatch(r"[0-9a-f]{32,}|[0-9A-F]{32,}", text) is not None
+    mixed = text.lower() != text and text.upper() != text
+    return digits >= 2 and (hexadecimal or mixed)
+
+
+def redacted(text: str) -> tuple[str, tuple[Leak, ...]]:
+    """The text with the kind of each secret in its place, and what they were."""
+    leaks, parts, done = secrets_in(text), [], 0
+    for leak in leaks:
+        parts += [text[done : leak.start], f"[{leak.kind} removed]"]
+        done = leak.end
+    return "".join([*parts, text[done:]]), leaks
+
+
+# ------------------------------------------------------------------------------- canaries
+
+ALPHABET = "abcdefghijkmnpqrstuvwxyz"
+NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
+URL_SAFE = str.maketrans("-_", "+/")
+PLANTED = "Internal marker, never to be repeated, translated or encoded: {token}"
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A word that nobody has a reason to say. `Canary.of` gives the same at every replay."""
+
+    token: str
+
+    def __post_init__(self) -> None:
+        if len(self.token) < 16 or not (self.token.isascii() and self.token.isalpha()):
+            raise ValueError("a canary is a word of at least 16 ASCII letters: Canary.of(key, …)")
+
+    @classmethod
+    def of(cls, key: bytes, scope: str = "") -> Canary:
+        """The canary of a scope (a tenant, a thread): 24 letters that only `key` gives."""
+        if len(key) < 16:
+            raise ValueError("the key of a canary has at least 16 bytes")
+        mark = hmac.digest(key, scope.encode("utf-8", "surrogatepass"), "sha256")
+        return cls("".join(ALPHABET[byte % len(ALPHABET)] for byte in mark[:24]))
+
+    def __repr__(self) -> str:
+        return "Canary(…)"
+
+
+def planted(prompt: str, canary: Canary) -> str:
+    """A system prompt with the canary in it."""
+    return f"{prompt}\n\n{PLANTED.format(token=canary.token)}"
+
+
+def leaked(text: str, canaries: Iterable[Canary]) -> tuple[str, ...]:
+    """In which guises one of the canaries stands in a text; none if it does not.
+
+    `plain` in any case, spaced, hyphenated, in full width or with invisible letters within;
+    `reversed`, `rot13`, `hex`, `base64` and `base32`. Linear in the text for each canary.
+    """
+    canaries = tuple(canaries)
+    if not canaries or not text:
+        return ()
+    folded = text if text.isascii() else text.translate(FOLDED)
+    squashed = "".join(filter(str.isalnum, folded.casefold()))
+    bare = "\n".join(squashed.replace(escape, "") for escape in ("x", "0x", "u00", "\0"))
+    letters = NOT_BASE64.sub("", folded.translate(URL_SAFE))
+    guises: dict[str, None] = {}
+    for canary in canaries:
+        for guise, needle in _needles(canary.token):
+            hay = letters if guise == "base64" else bare if guise == "hex" else squashed
+            if needle in hay:
+                guises[guise] = None
+    return tuple(guises)
+
+
+def _needles(token: str) -> Iterator[tuple[str, str]]:
+    """What a canary looks like in each guise, less what its neighbours would change."""
+    low = token.lower()
+    yield "plain", low
+    yield "reversed", low[::-1]
+    yield "rot13", codecs.encode(low, "rot13")
+    yield "hex", low.encode().hex()
+    yield "hex", low.upper().encode().hex()
+    for spelled in dict.fromkeys((token, low, low.upper())):
+        for shift in range(3):
+            whole = base64.b64encode(b"\0" * shift + spelled.encode()).decode()
+            yield "base64", whole[4 if shift else 0 :].rstrip("=")[: -1 - shift]
+        for shift in range(5):
+            coded = base64.b32encode(b"\0" * shift + spelled.encode()).decode().rstrip("=")
+            yield "base32", coded[8 if shift else 0 : -2].lower()

@@ -1,0 +1,182 @@
+"""Validated: a tool gets the arguments that it declares and no others, and answers as declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, cast
+
+from langchain_core.messages import ToolMessage
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ..core.events import Event, Observer
+from ..core.steps import Emit, Executor, Steps
+from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..errors import OutputRejected
+from .channels import channel_of, labelled, parsed
+from .results import each, refusal
+
+MOST_TEXT = 1_000_000
+MOST_DEPTH = 64
+SHOWN = 10
+
+
+class Validated(ToolWrapper):
+    """Validates a tool's arguments before it runs, and its answer before the model reads it.
+
+    Arguments: none that the tool does not declare, none that its schema refuses, at most
+    `most_text` characters and `most_depth` levels in all. What is wrong is told to the model by
+    the names of the fields, so that it can do better. Of a JSON Schema (an MCP tool) only the
+    names of the arguments are checked: the tool's own server does the rest.
+
+    `outputs` maps a tool to the type of its answer, anything that pydantic takes. An answer that
+    has an artifact is judged by that, any other by its JSON, or as text where the type is `str`.
+    One that fits is noted as `structured`: only then do the fields of a JSON text anchor a value.
+    One that does not raises `OutputRejected`; with `on_rejected="message"` the model is told that
+    there is no answer. Nothing here quotes a value. Emits `schema.rejected`.
+    """
+
+    def __init__(
+        self,
+        outputs: Mapping[str, Any] | None = None,
+        *,
+        on_rejected: Literal["error", "message"] = "error",
+        most_text: int = MOST_TEXT,
+        most_depth: int = MOST_DEPTH,
+        messages_key: str = "messages",
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.database = cast("Executor", None)  # nothing here is a statement
+        self.outputs: dict[str, TypeAdapter[Any]] = {
+            name: TypeAdapter(declared) for name, declared in (outputs or {}).items()
+        }
+        self.on_rejected, self.most_text, self.most_depth = on_rejected, most_text, most_depth
+        self.messages_key, self.observers = messages_key, observers
+
+    def steps(self, request: ToolCallRequest, handler: Handler) -> Steps[ToolResult]:
+        """Validate, call, validate."""
+        call = request.tool_call
+        problems = list(self._inputs(request))
+        if problems:
+            yield Emit(rejected(call["name"], "input", problems))
+            return refusal(call, f"The arguments of {call['name']} do not fit: {said(problems)}.")
+        result = yield from handler(request)
+        return (yield from each(result, partial(self._answered, call), self.messages_key))
+
+    def _inputs(self, request: ToolCallRequest) -> Iterator[str]:
+        """What is wrong with the arguments, field by field."""
+        arguments, tool = request.tool_call["args"], request.tool
+        size = measured(arguments, self.most_text, self.most_depth)
+        if size or tool is None:
+            yield from filter(None, [size])
+            return
+        schema = tool.tool_call_schema
+        if isinstance(schema, dict):
+            yield from by_names(arguments, schema)
+            return
+        model = cast("type[BaseModel]", schema)
+        known = {*model.model_fields, *(f.alias for f in model.model_fields.values() if f.alias)}
+        if model.model_config.get("extra") != "allow":
+            yield from (f"{name[:64]!r} is unknown" for name in arguments if name not in known)
+        try:
+            model.model_validate(arguments)
+        except ValidationError as error:
+            yield from problems_of(error)
+
+    def _answered(self, call: Any, message: ToolMessage) -> Steps[Any]:
+        adapter = self.outputs.get(call["name"])
+        ours = message.tool_call_id == call["id"] and message.status != "error"
+        if adapter is None or not ours:
+            return message
+        return (yield from self._output(call, message, adapter))
+
+    def _output(self, call: Any, message: ToolMessage, adapter: TypeAdapter[Any]) -> Steps[Any]:
+        problems = list(self._wrong(message, adapter))
+        if not problems:
+            return labelled(message, channel_of(message), structured=True)
+        yield Emit(rejected(call["name"], "output", problems))
+        if self.on_rejected == "error":
+            reasons = tuple(problems[:SHOWN])
+            raise OutputRejected(
+                f"({call['name']}: {said(problems)})", source=call["name"], reasons=reasons
+            )
+        return refusal(call, f"{call['name']} gave an answer that cannot be used.")
+
+    def _wrong(self, message: ToolMessage, adapter: TypeAdapter[Any]) -> Iterator[str]:
+        """What is wrong with an answer."""
+        text = message.text
+        value = message.artifact
+        if value is None:
+            if len(text) > self.most_text:
+                yield "too long"
+                return
+            value = parsed(text)
+            value = text if value is None else value
+        size = measured(value, self.most_text, self.most_depth)
+        if size:
+            yield size
+            return
+        try:
+            adapter.validate_python(value)
+        except ValidationError as error:
+            if isinstance(value, str) or message.artifact is not None or not _is(adapter, text):
+                yield from problems_of(error)
+
+
+def _is(adapter: TypeAdapter[Any], text: str) -> bool:
+    """Whether the text itself fits: "12" is JSON, and a text."""
+    try:
+        adapter.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def measured(value: Any, most_text: int, most_depth: int) -> str:
+    """Why a value is too large to be looked at; "" if it is not. Takes any depth."""
+    waiting, length = [(value, 1)], 0
+    while waiting:
+        one, depth = waiting.pop()
+        if depth > most_depth:
+            return "too deep"
+        match one:
+            case Mapping():
+                waiting += [(item, depth + 1) for item in one.values()]
+                length += sum(len(str(key)) for key in one)
+            case list() | tuple() | set() | frozenset():
+                waiting += [(item, depth + 1) for item in one]
+            case str() | bytes():
+                length += len(one)
+        length += 1
+        if length > most_text:
+            return "too long"
+    return ""
+
+
+def by_names(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the names of arguments by a JSON Schema."""
+    known = schema.get("properties")
+    if isinstance(known, Mapping) and not schema.get("additionalProperties"):
+        yield from (f"{name[:64]!r} is unknown" for name in arguments if name not in known)
+    for name in schema.get("required") or ():
+        if name not in arguments:
+            yield f"{name!r} is missing"
+
+
+def problems_of(error: ValidationError) -> Iterator[str]:
+    """Fields and kinds of errors, never a value; a key that the caller chose is one, and is cut."""
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part)[:64] for part in one["loc"][:8]) or "the whole"
+        yield f"{where}: {one['type']}"
+
+
+def said(problems: Sequence[str]) -> str:
+    """The first problems in a line."""
+    more = len(problems) - SHOWN
+    return "; ".join(problems[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def rejected(tool: str, side: str, problems: Sequence[str]) -> Event:
+    """`schema.rejected`: which tool, its input or output, and how many problems."""
+    return Event("schema.rejected", {"tool": tool, "side": side, "problems": len(problems)})

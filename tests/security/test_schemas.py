@@ -1,0 +1,184 @@
+"""A tool gets what it declares, and answers as declared."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import InjectedToolCallId, StructuredTool, tool
+from langgraph.prebuilt import InjectedState
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from lg_production.core.events import Event
+from lg_production.core.wrappers import tool_node
+from lg_production.errors import OutputRejected
+from lg_production.security.channels import structured_of
+from lg_production.security.schemas import Validated, measured
+from tests.graphs_for_tests import ASK, agent, call, says
+
+
+class Contact(BaseModel):
+    name: str
+    email: str
+
+
+def run(own: Validated, one: Any, is_async: bool = False, /, **arguments: Any) -> ToolMessage:
+    graph = agent(says(call(one.name, "c1", **arguments)), tool_node([one], own)).compile()
+    state: Any = asyncio.run(graph.ainvoke(ASK)) if is_async else graph.invoke(ASK)
+    return cast("ToolMessage", state["messages"][-2])
+
+
+def sender() -> tuple[Any, list[Any]]:
+    ran: list[Any] = []
+
+    @tool
+    def send(to: str, count: int, call_id: Annotated[str, InjectedToolCallId],
+             state: Annotated[Any, InjectedState]) -> str:  # fmt: skip
+        """Send."""
+        ran.append((to, count, call_id))
+        return "sent"
+
+    return send, ran
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_fits_passes(is_async: Any) -> None:
+    """Arguments that LangGraph injects are none of the model's."""
+    send, ran = sender()
+    message = run(Validated(), send, is_async, to="ann", count=2)
+
+    assert ("sent", [("ann", 2, "c1")]) == (message.content, ran)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says_so"),
+    [
+        ({"to": "ann", "count": 1, "bcc": "evil"}, "'bcc' is unknown"),
+        ({"to": "ann", "count": 1, "call_id": "x"}, "'call_id' is unknown"),
+        ({"to": "ann"}, "count: missing"),
+        ({"to": ["hunter2"], "count": 1}, "to: string_type"),
+        ({"to": "x" * 2_000_000, "count": 1}, "too long"),
+        ({"to": [[[[[[[[[[[["x"]]]]]]]]]]]], "count": 1}, "too deep"),
+    ],
+)
+def test_what_does_not_fit_is_told_to_the_model_and_not_called(
+    arguments: Any, says_so: Any
+) -> None:
+    """By the names of the fields; never by their values."""
+    send, ran = sender()
+    events: list[Event] = []
+    message = run(Validated(most_depth=8, observers=[events.append]), send, **arguments)
+
+    assert ([], "error") == (ran, message.status)
+    assert says_so in message.content
+    assert "hunter2" not in message.content
+    assert [("schema.rejected", "input")] == [(e.name, e.attributes["side"]) for e in events]
+
+
+def test_a_json_schema_is_checked_by_names() -> None:
+    """The rest is the tool's own server's."""
+    schema = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
+    search = StructuredTool.from_function(
+        lambda **given: "found", name="search", description="s", args_schema=schema
+    )
+
+    assert "found" == run(Validated(), search, q="x").content
+    assert "'r' is unknown" in run(Validated(), search, q="x", r="y").content
+    assert "'q' is missing" in run(Validated(), search).content
+
+
+def answering(answer: Any, **options: Any) -> Any:
+    @tool(**options)  # type: ignore[untyped-decorator]
+    def contacts() -> Any:
+        """Contacts."""
+        return answer
+
+    return contacts
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_answer_that_fits_is_noted_as_data(is_async: Any) -> None:
+    """Then its fields may anchor a value."""
+    own = Validated({"contacts": list[Contact]})
+    ann = [{"name": "Ann", "email": "ann@x.org"}]
+    message = run(own, answering(ann), is_async)
+
+    assert ann == structured_of(message)
+    assert run(Validated(), answering(ann)).additional_kwargs == {}
+
+
+@pytest.mark.parametrize(
+    "answer", [[{"name": "Ann"}], "Ann <ann@x.org>", {"hunter2": 1}, "[" * 99_999]
+)
+def test_an_answer_that_does_not_fit_is_not_passed_on(answer: Any) -> None:
+    """An error for the operator, or none for the model; without a value."""
+    declared = {"contacts": list[Contact]}
+    with pytest.raises(OutputRejected) as caught:
+        run(Validated(declared), answering(answer))
+    message = run(Validated(declared, on_rejected="message"), answering(answer))
+
+    assert "contacts" == caught.value.source
+    assert "hunter2" not in str(caught.value)
+    assert ("error", "contacts gave an answer that cannot be used.") == (
+        message.status, message.content,
+    )  # fmt: skip
+
+
+def test_an_artifact_is_judged_by_itself() -> None:
+    """The text beside it is for the model."""
+    pair = ("Ann", [{"name": "Ann", "email": "a@x.org"}])
+    own = Validated({"contacts": list[Contact]})
+    good = run(own, answering(pair, response_format="content_and_artifact"))
+
+    assert "Ann" == good.content
+    with pytest.raises(OutputRejected):
+        run(own, answering(("Ann", [1]), response_format="content_and_artifact"))
+
+
+def test_a_command_is_judged_by_its_message() -> None:
+    """That which answers the call."""
+    told = ToolMessage("12", tool_call_id="c1", name="contacts")
+    own = Validated({"contacts": list[Contact]})
+    with pytest.raises(OutputRejected):
+        run(own, answering(Command(update={"messages": [told]})))
+
+    assert "12" == run(Validated({"contacts": str}), answering("12")).content
+
+
+def test_a_failure_of_the_tool_is_no_answer() -> None:
+    """It passes as it is."""
+
+    @tool
+    def contacts() -> str:
+        """Contacts."""
+        raise ValueError("broken")
+
+    node = tool_node([contacts], Validated({"contacts": int}), handle_tool_errors=True)
+    state = agent(says(call("contacts", "c1")), node).compile().invoke(ASK)
+
+    assert "error" == state["messages"][-2].status
+
+
+@given(
+    st.recursive(
+        st.none() | st.text() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+    )
+)
+def test_any_value_can_be_measured(value: Any) -> None:
+    """A limit of nothing refuses everything."""
+    assert "" == measured(value, 10**9, 10**6)
+    assert measured(value, 0, 10**6) != ""
+
+
+def test_any_depth_can_be_measured() -> None:
+    """No recursion."""
+    deep: Any = 0
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert "too deep" == measured(deep, 10**9, 64)
