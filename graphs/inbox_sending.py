@@ -1,0 +1,59 @@
+"""The one tool of the inbox that lets something out, and what it takes for an address."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from langchain_core.tools import BaseTool, ToolException, tool
+
+from graphs.mail import Mail, compose
+from lg_production import InjectedIdempotencyKey
+
+ADDRESS = re.compile(r"[A-Za-z0-9._+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,8}")
+MOST_RECIPIENTS = 10
+
+
+def sending(mail: Mail) -> BaseTool:
+    """The one tool that lets something out. Its letter's Message-ID is made of the key."""
+
+    @tool
+    def send_mail(
+        to: str,
+        subject: str,
+        body: str,
+        cc: str = "",
+        bcc: str = "",
+        *,
+        key: Annotated[str, InjectedIdempotencyKey()],
+    ) -> str:
+        """Send a mail. Addresses are separated by commas. This cannot be undone."""
+        return send(mail, to, subject, body, cc=cc, bcc=bcc, message_id=f"<{key}@harbour.example>")
+
+    return send_mail
+
+
+def send(
+    mail: Mail, to: str, subject: str, body: str, *, cc: str = "", bcc: str = "", message_id: str
+) -> str:
+    """Send a letter. Raises smtplib's errors, and `ToolException` for what is no letter."""
+    recipients = [one for field in (to, cc, bcc) for one in addresses(field)]
+    if not recipients or len(recipients) > MOST_RECIPIENTS:
+        raise ToolException(f"A mail goes to 1 to {MOST_RECIPIENTS} addresses.")
+    try:
+        message = compose(mail.me, to, subject, body, cc=cc, message_id=message_id)
+    except ValueError:
+        raise ToolException("A subject and an address have one line each.") from None
+    mail.post.send(message, recipients)
+    return f"Sent {subject!r} to {', '.join(recipients)}"
+
+
+def addresses(field: str) -> list[str]:
+    """The addresses in a field. Raises `ToolException` for anything but bare addresses.
+
+    What two programs could read in two ways is no address: a guard has read it before.
+    """
+    parts = [part.strip() for part in field.split(",") if part.strip()]
+    if not all(ADDRESS.fullmatch(part) for part in parts):
+        raise ToolException("An address is name@example.com, without a name or brackets.")
+    return parts

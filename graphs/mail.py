@@ -1,0 +1,140 @@
+"""Somebody's mail: letters, an address book, notes, and the server that sends."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import smtplib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from graphs.maildir import Maildir
+from graphs.seed_mail import CONTACTS, FOLDERS, letters
+
+Kind = Literal["unavailable", "delay", "hang", "reset"]
+
+
+@dataclass(frozen=True)
+class Post:
+    """An SMTP server on loopback, and its own record of what was sent. `timeout` in seconds."""
+
+    port: int
+    record: Path
+    timeout: float = 5.0
+
+    def send(self, message: EmailMessage, recipients: Sequence[str]) -> None:
+        """Hand a letter over. Raises smtplib's errors."""
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=self.timeout) as server:
+            server.send_message(message, to_addrs=list(recipients))
+
+    def fail(self, kind: Kind, *, seconds: float = 30.0, times: int = 1) -> None:
+        """Order what shall go wrong with the next letters."""
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=self.timeout) as server:
+            server.docmd("XFAULT", f"{kind} {seconds} {times}")
+
+    def sent(self) -> list[dict[str, Any]]:
+        """What was really sent: recipients of the envelope, subject and text."""
+        if not self.record.exists():
+            return []
+        lines = self.record.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def recipients(self) -> list[str]:
+        """Who got a letter, one entry for each."""
+        return [address for letter in self.sent() for address in letter["to"]]
+
+
+@dataclass(frozen=True)
+class Mail:
+    """The mail of one person, in a directory."""
+
+    root: Path
+    post: Post
+    me: str = "ada@harbour.example"
+
+    @property
+    def box(self) -> Maildir:
+        """The letters."""
+        return Maildir(self.root / "Maildir")
+
+    @property
+    def contacts(self) -> dict[str, str]:
+        """The address book: addresses by names. Its owner writes it, and no tool of the agent's."""
+        book: dict[str, str] = json.loads((self.root / "contacts.json").read_text(encoding="utf-8"))
+        return book
+
+    @property
+    def notes(self) -> list[str]:
+        """What the agent noted in earlier threads."""
+        file = self.root / "notes.txt"
+        return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+    def remember(self, note: str) -> None:
+        """Note something for later threads; twice is once."""
+        line = " ".join(note.split())
+        if line not in self.notes:
+            with (self.root / "notes.txt").open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+
+
+def compose(
+    sender: str, to: str, subject: str, body: str, *, cc: str = "", message_id: str = ""
+) -> EmailMessage:
+    """A letter to be sent. Raises `ValueError` for what is no header, such as two lines."""
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"], message["To"], message["Subject"] = sender, to, subject
+    if cc:
+        message["Cc"] = cc
+    if message_id:
+        message["Message-ID"] = message_id
+    message.set_content(body)
+    return message
+
+
+@contextmanager
+def mail(root: Path, *, timeout: float = 5.0) -> Iterator[Mail]:
+    """The mail in this directory, with a server of its own for this block; seeded if it is new."""
+    seed(root)
+    record = root.resolve() / "sent.jsonl"
+    command = [sys.executable, "-m", "graphs.smtp", "--record", str(record)]
+    project = Path(__file__).resolve().parent.parent
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    assert process.stdout is not None
+    try:
+        port = int(process.stdout.readline())
+        yield Mail(root, Post(port, record, timeout))
+    finally:
+        process.stdout.close()
+        process.terminate()
+        process.wait()
+
+
+def seed(root: Path) -> None:
+    """An inbox that is worth reading, unless there is one."""
+    if (root / "contacts.json").exists():
+        return
+    box = Maildir(root / "Maildir")
+    for folder in FOLDERS:
+        box.add_folder(folder)
+    for mail_id, raw in letters().items():
+        box.add(raw, mail_id)
+    (root / "contacts.json").write_text(json.dumps(CONTACTS, indent=2), encoding="utf-8")
+
+
+@cache
+def default_mail() -> Mail:
+    """The mail under MAIL_ROOT, or `.lg_production/mail`, with a server of this process."""
+    root = Path(os.environ.get("MAIL_ROOT") or Path(".lg_production") / "mail")
+    root.mkdir(parents=True, exist_ok=True)
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(mail(root))
