@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.slow
 def test_langgraph_repeats_and_overspends_and_we_do_not():
-    """Bookings in the airline's own record, and tokens on the provider's bill, by incident."""
+    """Bookings and letters in the outside world's own records, tokens on the provider's bill."""
     command = [sys.executable, "-m", "evals.demo", "--json"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     answer = json.loads(ended.stdout)
@@ -24,6 +24,10 @@ def test_langgraph_repeats_and_overspends_and_we_do_not():
 
     assert {"a": 2, "b": 2, "c": 6, "d": 3, "e": 2, "f": 2, "h": 2} == plain
     assert {"a": 1, "b": 1, "c": 3, "d": 1, "e": 1, "f": 1, "h": 1} == ours
+    assert {"i": (2, 0), "j": (47, 4)} == {
+        name: (row["plain"], row["lg_production"]) for name, row in answer["letters"].items()
+    }
+    assert "attacker@evil.com" in answer["letters"]["i"]["remark"]
     assert "Nobody knows whether book_flight happened" in told["f"]["remark"]
     assert burnt["plain"] >= 5 * burnt["budget"]
     assert burnt["budget"] / 2 < burnt["lg_production"] <= burnt["budget"]

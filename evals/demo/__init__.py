@@ -1,1 +1,1 @@
-"""Eight incidents, side by side: plain LangGraph and lg_production."""
+"""Ten incidents, side by side: plain LangGraph and lg_production."""

@@ -21,22 +21,22 @@ def main() -> None:
     console = Console(stderr=options.json, highlight=False)
     began = time.monotonic()
     with report.progress(console) as progressing:
-        forking.warm_up("evals.demo.worker", "evals.demo.burning")
+        forking.warm_up("evals.demo.worker", "evals.demo.burning", "evals.demo.mailing")
         # LangGraph takes seconds to import: here and in the fork server at the same time.
         from evals.demo.play import play_all
 
         try:
-            results, spending = play_all(options.model, progressing)
+            results, spending, mailing = play_all(options.model, progressing)
         except (ImportError, ValueError) as error:
             sys.exit(f"--model {options.model}: {error}")
         except KeyboardInterrupt:
             sys.exit(130)
     seconds = time.monotonic() - began
     if options.json:
-        print(json.dumps(report.plain(results, spending, seconds)))
+        print(json.dumps(report.plain(results, spending, mailing, seconds)))
     else:
-        report.show(console, results, spending, seconds)
-    ended: list[report.Result | report.Spending] = [*results, *spending]
+        report.show(console, results, spending, mailing, seconds)
+    ended: list[report.Ended] = [*results, *spending, *mailing]
     ours = [r.right for r in ended if r.column == "lg_production"]
     sys.exit(0 if all(ours) else 1)
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -15,7 +16,9 @@ from psycopg import sql
 
 from evals.demo.burning import Purse, burn
 from evals.demo.incidents import CLICKERS, INCIDENTS, UNDECLARED, Incident
-from evals.demo.report import Progressing, Result, Spending
+from evals.demo.mailing import INCIDENTS as MAIL
+from evals.demo.mailing import Correspondence, attend_to
+from evals.demo.report import Mailing, Progressing, Result, Spending
 from evals.demo.stage import Stage, Stuck
 from evals.demo.worker import Column, Setting
 from graphs.airline import airline
@@ -27,12 +30,15 @@ AT_A_TIME = 4
 COLUMNS: tuple[Column, ...] = ("plain", "lg_production")
 
 
-def play_all(model: str, progressing: Progressing) -> tuple[list[Result], list[Spending]]:
+def play_all(
+    model: str, progressing: Progressing
+) -> tuple[list[Result], list[Spending], list[Mailing]]:
     """Every incident in both columns, a few at a time; then the one that spends tokens."""
     chat_model(model)  # a model that cannot be had is told once, not once a run
     with databases() as urls, tempfile.TemporaryDirectory() as records:
         runs = [(i, column) for i in (*INCIDENTS, UNDECLARED, CLICKERS) for column in COLUMNS]
-        progressing.begin(len(runs) + len(COLUMNS))
+        letters = [(one, column) for one in MAIL for column in COLUMNS]
+        progressing.begin(len(runs) + len(letters) + len(COLUMNS))
 
         def play_one(run: tuple[Incident, Column]) -> Result:
             incident, column = run
@@ -45,9 +51,18 @@ def play_all(model: str, progressing: Progressing) -> tuple[list[Result], list[S
             progressing.spent(spending)
             return spending
 
+        def write(run: tuple[Correspondence, Column]) -> Mailing:
+            one, column = run
+            root = Path(records) / f"{one.name}-{column}"
+            tell = partial(progressing.say, one.name, column)
+            mailing = attend_to(one, column, urls[column], root, tell)
+            progressing.mailed(mailing)
+            return mailing
+
         with ThreadPoolExecutor(AT_A_TIME) as threads:
-            results = list(threads.map(play_one, runs))
-            return results, list(threads.map(spend, COLUMNS))
+            played, written = threads.map(play_one, runs), threads.map(write, letters)
+            results, mailing = list(played), list(written)
+            return results, list(threads.map(spend, COLUMNS)), mailing
 
 
 def play(

@@ -1,4 +1,4 @@
-"""Where the incidents take place: an airline, worker processes, and kill -9."""
+"""Where the incidents take place: worker processes, and kill -9."""
 
 from __future__ import annotations
 
@@ -43,18 +43,23 @@ class Stage:
 
     def run_and_kill(self, job: Job, *, bookings: int) -> None:
         """Carry out a job in a process; kill -9 once the airline has made so many bookings."""
+        there = f"the airline has {bookings}"
+        self.kill_once(job, lambda: len(self.booked()) >= bookings, there)
+
+    def kill_once(self, job: Job, happened: Callable[[], bool], there: str) -> None:
+        """Carry out a job in a process; kill -9 once something has happened."""
         report = self.start(job)
         process = self.started[-1]
         deadline = time.monotonic() + PATIENCE
-        while len(self.booked()) < bookings:
+        while not happened():
             if not process.is_alive() or time.monotonic() > deadline:
                 said = report.recv() if report.poll(1.0) else "nothing"
-                raise Stuck(f"fewer than {bookings} bookings; the worker said: {said}")
+                raise Stuck(f"it never came to this: {there}; the worker said: {said}")
             time.sleep(0.02)
-        time.sleep(0.2)  # the airline keeps its answer back; let the checkpoints settle
+        time.sleep(0.2)  # the answer is kept back; let the checkpoints settle
         process.kill()
         process.join()
-        self.tell(f"the airline has {bookings}; kill -9 {process.pid}")
+        self.tell(f"{there}; kill -9 {process.pid}")
 
     def booked(self) -> list[str]:
         """The flights in the airline's own record."""
