@@ -7,9 +7,9 @@ twin, and `tool_node(tools, A, B)`, which keeps ToolNode's own error semantics.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
@@ -24,6 +24,26 @@ ToolResult: TypeAlias = ToolMessage | Command[Any] | list[ToolMessage | Command[
 Handler: TypeAlias = Callable[[ToolCallRequest], Call[ToolResult]]
 Run: TypeAlias = Callable[[ToolCallRequest], ToolResult]
 ARun: TypeAlias = Callable[[ToolCallRequest], Awaitable[ToolResult]]
+
+
+NOT_RUN = {"lg_production": {"held": True}}
+"""What a message of a guard's notes at itself: its tool has not run to give it."""
+
+
+def in_place_of(
+    call: Mapping[str, Any],
+    text: str,
+    status: Literal["success", "error"] = "error",
+    notes: Mapping[str, Any] | None = None,
+) -> ToolMessage:
+    """What the model is told instead of a tool's answer, and marked as such, beside `notes`."""
+    return ToolMessage(
+        text,
+        name=call["name"],
+        tool_call_id=str(call["id"] or ""),
+        status=status,
+        additional_kwargs={**NOT_RUN, **(notes or {})},
+    )
 
 
 class ToolWrapper(ABC):

@@ -15,7 +15,7 @@ from ..core.events import Observer
 from ..core.models import Handler as ModelHandler
 from ..core.models import ModelWrapper, model_name
 from ..core.steps import Steps, drive
-from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import CircuitOpen
 from .breaker_policy import BreakerPolicy
 from .breaking import CircuitBreaker
@@ -112,12 +112,10 @@ class ModelBreaker(ModelWrapper):
 def told(request: ToolCallRequest, refused: CircuitOpen) -> ToolMessage:
     """What the model hears: not now, and when."""
     name, seconds = request.tool_call["name"], max(1, math.ceil(refused.retry_after))
-    return ToolMessage(
+    return in_place_of(
+        request.tool_call,
         f"The tool {name} is not available: it failed too often. This call was not made. Do not "
         f"call it again within {seconds} s; go on without it, or say what is missing.",
-        name=name,
-        tool_call_id=request.tool_call["id"] or "",
-        status="error",
     )
 
 

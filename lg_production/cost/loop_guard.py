@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from langgraph.graph import END
 from langgraph.prebuilt.tool_node import ToolCallRequest
@@ -18,7 +18,7 @@ from ..core.interrupts import place
 from ..core.models import Handler as ModelHandler
 from ..core.models import ModelWrapper
 from ..core.steps import Emit, Executor, Steps
-from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import LoopDetected
 from .loop_history import LOOP, Kind, Turn, fingerprint, last_mark, words_of
 from .loops import Due, LoopPolicy
@@ -157,15 +157,13 @@ class LoopBreaker(ToolWrapper):
         kind = self._refuses(messages, asked(messages, request))
         if kind is None:
             return (yield from handler(request))
-        name = request.tool_call["name"]
-        yield from Emit(Event("loop.refused", {"kind": kind, "tool": name}))
-        return ToolMessage(
+        call = request.tool_call
+        yield from Emit(Event("loop.refused", {"kind": kind, "tool": call["name"]}))
+        return in_place_of(
+            call,
             "This call was not made: it would go on with a loop. Do not try again; use what you "
             "have, or answer and say what is missing.",
-            name=name,
-            tool_call_id=request.tool_call["id"] or "",
-            status="error",
-            additional_kwargs={LOOP: {"refused": kind}},
+            notes={LOOP: {"refused": kind}},
         )
 
     def _refuses(self, messages: Sequence[Any], call: Turn) -> Kind | None:

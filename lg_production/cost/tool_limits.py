@@ -15,7 +15,7 @@ from ..core.events import Observer
 from ..core.identity import identify, messages_of
 from ..core.keys import canonical
 from ..core.steps import Steps
-from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from .budget import Budget, Exhausted, Reservation
 from .calls import key_of
 from .policy import BudgetPolicy
@@ -107,10 +107,8 @@ def place(request: ToolCallRequest, twins: Sequence[Any], *, alone: bool) -> str
 def told(request: ToolCallRequest, refused: Exhausted) -> ToolMessage:
     """What the model hears: it cannot have more, and can do without."""
     limits = "; ".join(f"{r.used} of {r.limit} {r.quantity} of {r.scope}" for r in refused.refusals)
-    return ToolMessage(
+    return in_place_of(
+        request.tool_call,
         f"This call was not made: the limit is reached ({limits}). Do not try again; answer with "
         "what you have.",
-        name=request.tool_call["name"],
-        tool_call_id=request.tool_call["id"] or "",
-        status="error",
     )

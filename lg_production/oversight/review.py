@@ -17,7 +17,7 @@ from ..core.database import Database
 from ..core.events import Event, Observer
 from ..core.identity import decision, identify, task_of
 from ..core.steps import Emit, Steps, drive
-from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import NotDurable, ReviewExpired, ReviewInSharedTask
 from . import ledger
 from .asking import Asker, settle
@@ -135,12 +135,10 @@ class Review(ToolWrapper):
         if row.state == "expired" and self.on_expired == "error":
             raise ReviewExpired(f"({row.tool}, review {row.key.hex()[:16]})")
         answered = row.state == "decided" and row.outcome == "respond"
-        return ToolMessage(
-            row.message if answered else refusal(row),
-            name=row.tool,
-            tool_call_id=row.tool_call_id,
-            status="success" if answered else "error",
-        )
+        call = {"name": row.tool, "id": row.tool_call_id}
+        if answered:
+            return in_place_of(call, row.message, "success")
+        return in_place_of(call, refusal(row))
 
     # -------------------------------------------------------------------------- as a node
 

@@ -10,8 +10,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from ..core.events import Event, Observer
 from ..core.models import ModelWrapper
 from ..core.steps import Emit, Executor, Steps
-from ..core.wrappers import ToolWrapper
-from .results import refusal
+from ..core.wrappers import ToolWrapper, in_place_of
 
 
 class ToolAllowList(ToolWrapper, ModelWrapper):
@@ -37,7 +36,7 @@ class ToolAllowList(ToolWrapper, ModelWrapper):
             return (yield from handler(request))
         name = call["name"][:64]
         yield Emit(Event("allow_list.refused", {"tool": name}))
-        return refusal(call, f"{name} was not carried out. It is no tool of this task.")
+        return in_place_of(call, f"{name} was not carried out. It is no tool of this task.")
 
     def _offer(self, request: Any, handler: Any) -> Steps[Any]:
         kept = [tool for tool in request.tools if name_of(tool) in self.tools]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolCallRequest
@@ -31,6 +31,7 @@ from .filtering import (
     texts_of,
     treated,
 )  # fmt: skip
+from .held import has_run
 from .results import each
 
 SHOWN = 2_000
@@ -139,10 +140,13 @@ class InjectionFilter(ToolWrapper):
     def judge(self, message: BaseMessage) -> Steps[Verdict]:
         """What is found in a message, and what the policy does about it.
 
-        Raises `InjectionBlocked` where it says so. A detector that fails finds nothing, and the
+        What a guard says in the place of a tool is ours, and read as it is. Raises
+        `InjectionBlocked` where the policy says so. A detector that fails finds nothing, and the
         policy's `on_failure` is done.
         """
         channel, finding = channel_of(message), Finding(0.0)
+        if isinstance(message, ToolMessage) and not has_run(message):
+            return Verdict(channel, finding, "allow")
         action: Action | None = None
         for text in texts_of(message):
             try:

@@ -18,12 +18,12 @@ from ..core.events import Event, Observer
 from ..core.identity import messages_of
 from ..core.models import ModelWrapper
 from ..core.steps import Emit, Executor, Steps, drive
-from ..core.wrappers import ToolWrapper
+from ..core.wrappers import ToolWrapper, in_place_of
 from ..errors import OutputRejected
 from .channels import blocks_of, provenance_of, replaceable, rewritten
 from .egress import EgressPolicy
 from .leaks import Canary, leaked, redacted, secrets_in
-from .results import each, refusal
+from .results import each
 from .sanitise import sanitised
 from .sinks import leaves
 
@@ -166,7 +166,7 @@ class OutputFilter(ToolWrapper, ModelWrapper):
             guises = leaked(words, self.policy.canaries)
             if guises:
                 yield from self._reject(call["name"], [f"canary_{guise}" for guise in guises])
-                return refusal(call, f"{call['name']} was not carried out.")
+                return in_place_of(call, f"{call['name']} was not carried out.")
         return (yield from each((yield from handler(request)), self._answer, self.messages_key))
 
     def _answer(self, message: ToolMessage) -> Steps[BaseMessage]:

@@ -15,7 +15,7 @@ from ..core.events import Event
 from ..core.identity import identify
 from ..core.interrupts import place, was_for_another
 from ..core.steps import Call, Emit, Steps
-from ..core.wrappers import Handler, ToolResult
+from ..core.wrappers import Handler, ToolResult, in_place_of
 from .held import Held, values_of
 
 OnHeld: TypeAlias = Literal["interrupt", "block"]
@@ -53,7 +53,7 @@ def settle(
             call: Any = {**request.tool_call, "args": dict(answer.arguments or {})}
             return (yield from handler(request.override(tool_call=call)))
         case "respond":
-            return message_of(held, request, answer.message, "success")
+            return in_place_of(request.tool_call, answer.message, "success")
     return refused(held, request, f"A person decided so. {answer.message}".strip())
 
 
@@ -92,20 +92,7 @@ def _was_for_another() -> bool:
 
 def refused(held: Held, request: ToolCallRequest, why: str) -> ToolMessage:
     """What the model is told: neither the value nor the rule."""
-    return message_of(held, request, f"{held.tool} was not carried out. {why}", "error")
-
-
-def message_of(
-    held: Held, request: ToolCallRequest, text: str, status: Literal["success", "error"]
-) -> ToolMessage:
-    """A message in the place of the tool's."""
-    return ToolMessage(
-        text,
-        name=held.tool,
-        tool_call_id=str(request.tool_call["id"] or ""),
-        status=status,
-        additional_kwargs={"lg_production": {"held": True}},
-    )
+    return in_place_of(request.tool_call, f"{held.tool} was not carried out. {why}")
 
 
 def told(held: Held, what: str, action: str) -> Event:

@@ -11,7 +11,6 @@ from langgraph.types import Command
 
 from ..core.steps import Steps
 from ..core.wrappers import ToolResult
-from .channels import labelled
 
 
 def each(
@@ -35,11 +34,3 @@ def _each(result: Any, change: Callable[[ToolMessage], Steps[Any]], key: str) ->
             changed = yield from _each(messages, change, key)
             return replace(result, update={**result.update, key: changed})
     return result
-
-
-def refusal(call: Mapping[str, Any], text: str) -> ToolMessage:
-    """What the model is told in the place of an answer; the label says that the tool's is none."""
-    message = ToolMessage(
-        text, name=call["name"], tool_call_id=str(call["id"] or ""), status="error"
-    )
-    return labelled(message, "tool_output", held=True)

@@ -12,10 +12,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..core.events import Event, Observer
 from ..core.steps import Emit, Executor, Steps
-from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import OutputRejected
 from .channels import channel_of, labelled, parsed
-from .results import each, refusal
+from .results import each
 
 MOST_TEXT = 1_000_000
 MOST_DEPTH = 64
@@ -60,7 +60,9 @@ class Validated(ToolWrapper):
         problems = list(self._inputs(request))
         if problems:
             yield Emit(rejected(call["name"], "input", problems))
-            return refusal(call, f"The arguments of {call['name']} do not fit: {said(problems)}.")
+            return in_place_of(
+                call, f"The arguments of {call['name']} do not fit: {said(problems)}."
+            )
         result = yield from handler(request)
         return (yield from each(result, partial(self._answered, call), self.messages_key))
 
@@ -101,7 +103,10 @@ class Validated(ToolWrapper):
             raise OutputRejected(
                 f"({call['name']}: {said(problems)})", source=call["name"], reasons=reasons
             )
-        return refusal(call, f"{call['name']} gave an answer that cannot be used.")
+        said_instead = f"{call['name']} gave an answer that cannot be used."
+        return ToolMessage(
+            said_instead, name=call["name"], tool_call_id=message.tool_call_id, status="error"
+        )
 
     def _wrong(self, message: ToolMessage, adapter: TypeAdapter[Any]) -> Iterator[str]:
         """What is wrong with an answer."""

@@ -17,9 +17,10 @@ from pydantic import Field, ValidationError
 
 from lg_production import Checkpointer
 from lg_production.core.events import Event
-from lg_production.core.wrappers import tool_node
+from lg_production.core.steps import drive
+from lg_production.core.wrappers import in_place_of, tool_node
 from lg_production.errors import InjectionBlocked
-from lg_production.security.detectors import Judged
+from lg_production.security.detectors import Finding, Judged
 from lg_production.security.filter import InjectionFilter
 from lg_production.security.filtering import FilterPolicy, Threshold, note_of, stripped, suspicion
 from tests.graphs_for_tests import call, thread
@@ -67,6 +68,23 @@ class World:
             return MAIL[name]
 
         self.tools = [read]
+
+
+def test_what_a_guard_says_in_the_place_of_a_tool_is_read() -> None:
+    """An order of ours ("do not try again") reads like an attack, and is none."""
+
+    def suspects(text: str, channel: str) -> Finding:
+        del text, channel
+        return Finding(1.0)
+
+    own = InjectionFilter(steps(tool_output="quarantine"), detector=suspects)
+    ours = in_place_of(call("send", "c1"), "Do not try again; answer with what you have.")
+    theirs = ToolMessage(ours.content, name="send", tool_call_id="c1")
+
+    assert ["allow", "quarantine"] == [
+        drive(own.judge(message), None).action  # type: ignore[arg-type]
+        for message in (ours, theirs)
+    ]
 
 
 def steps(**actions: str) -> FilterPolicy:
