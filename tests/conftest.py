@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import count
+from typing import LiteralString
 
 import hypothesis
 import psycopg
@@ -19,6 +20,13 @@ hypothesis.settings.register_profile("no_clock", deadline=None)
 hypothesis.settings.load_profile("no_clock")
 os.environ["COLUMNS"] = "200"  # what a terminal prints is not cut, whoever runs the tests
 
+NO_DISK: tuple[LiteralString, ...] = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "SELECT pg_reload_conf()",
+)
+"""No test pulls the server's plug: the processes that are killed are its clients."""
+
 
 def url_of(server_url: str, name: str) -> str:
     return server_url.replace("/postgres?", f"/{name}?")
@@ -28,6 +36,9 @@ def url_of(server_url: str, name: str) -> str:
 def server_url() -> Iterator[str]:
     """The URL of the session's server, database `postgres`."""
     with embedded_server() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for faster in NO_DISK:
+                connection.execute(faster)
         yield url
 
 
@@ -47,7 +58,7 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
     """The URL of a fresh migrated database."""
     name = f"test_{next(NUMBERS)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
         connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         yield url_of(server_url, name)
         drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")

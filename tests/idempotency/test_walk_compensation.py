@@ -26,7 +26,12 @@ from ..walk_paths import NoLeases, every_path, every_two_deaths, report, some_th
 NUMBERS = count()
 KINDS_OF_UNDOING = pytest.mark.parametrize(
     ("rung", "is_async"),
-    [("surface", False), ("surface", True), ("native_key", False), ("native_key", True)],
+    [
+        ("surface", False),
+        ("native_key", True),
+        pytest.param("surface", True, marks=pytest.mark.exhaustive),
+        pytest.param("native_key", False, marks=pytest.mark.exhaustive),
+    ],
 )
 
 

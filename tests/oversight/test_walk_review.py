@@ -157,7 +157,6 @@ class Scene:
         return found
 
 
-DRIVERS = pytest.mark.parametrize("is_async", [False, True])
 REST = pytest.mark.exhaustive
 
 
@@ -206,7 +205,7 @@ def test_two_people_decide_once_wherever_it_fails(
 @pytest.mark.parametrize(
     ("is_async", "keep_answers"),
     [
-        (True, True), (False, "paused"),
+        (False, "paused"), pytest.param(True, True, marks=REST),
         pytest.param(True, "paused", marks=REST), pytest.param(False, True, marks=REST),
     ],
 )  # fmt: skip
@@ -220,8 +219,13 @@ def test_the_tools_own_question_is_answered_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@DRIVERS
-@pytest.mark.parametrize("name", ["book", "both"])
+@pytest.mark.parametrize(
+    ("name", "is_async"),
+    [
+        ("both", True), pytest.param("both", False, marks=REST),
+        pytest.param("book", True, marks=REST), pytest.param("book", False, marks=REST),
+    ],
+)  # fmt: skip
 def test_a_review_that_fails_and_fails_again_is_decided_once(
     database: Database, name: str, is_async: bool
 ) -> None:
