@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -27,11 +28,25 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def empty_url(server_url):
-    """The URL of a database without our schema."""
+    """The URL of a database without our schema, on a server that flushes what it commits."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE empty")
+        flush(connection, "ALTER SYSTEM SET fsync = on")
         yield server_url.replace("/postgres?", "/empty?")
+        flush(connection, "ALTER SYSTEM SET fsync = off")
         connection.execute("DROP DATABASE empty WITH (FORCE)")
+
+
+def flush(connection, setting):
+    """Change it, and wait until the server has heard."""
+    connection.execute(setting)
+    connection.execute("SELECT pg_reload_conf()")
+    for _ in range(500):
+        (now,) = connection.execute("SELECT current_setting('fsync')").fetchone()
+        if setting.endswith(now):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{setting} was not heard")
 
 
 def told(*arguments: str, url: str, answers: str = "") -> tuple[int, str]:
