@@ -84,10 +84,11 @@ def show(context: typer.Context, key: Key, as_json: AsJson = False) -> None:
         votes = [vote._asdict() for vote in said]
         typer.echo(json.dumps({**_plain(row), "votes": votes}, default=str))
         return
-    for name, value in _plain(row).items():
+    told = _plain(row)
+    for name, value in told.items():
         text = json.dumps(value) if isinstance(value, dict | list) else str(value)
         console.print(f"[bold]{name:>14}[/]  {escape(text)}", highlight=False)
-    if row.canary and row.state != "open":
+    if told.get("canary"):
         console.print("[bold]        canary[/]  it was known to be wrong, and never ran")
     for vote in said:
         counted = "" if vote.counted else " (too late)"

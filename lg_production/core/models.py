@@ -26,7 +26,7 @@ from langchain_core.runnables import (
 from langchain_core.runnables.config import var_child_runnable_config
 
 from .events import Observer
-from .steps import Call, Executor, Steps, adrive, async_only, drive
+from .steps import NO_DATABASE, Call, Executor, Steps, adrive, async_only, drive
 
 
 class ModelRequest(Protocol):
@@ -66,7 +66,7 @@ class ModelWrapper(ABC):
     The answer is an `AIMessage`, or what langchain's handler returns: see `answer_of`.
     """
 
-    database: Executor
+    database: Executor = NO_DATABASE
     observers: Sequence[Observer] = ()
 
     @abstractmethod

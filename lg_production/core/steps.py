@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, LiteralString, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, LiteralString, Protocol, TypeAlias, TypeVar, cast
 
 from .events import Event, Observer, notify
 
@@ -49,6 +49,10 @@ class Call(Generic[T]):
 
     def __iter__(self) -> Generator[Effect, Any, T]:
         return (yield self)  # type: ignore[no-any-return]
+
+
+NO_DATABASE = cast("Executor", None)
+"""Of a wrapper whose steps are no statements."""
 
 
 def async_only() -> Any:

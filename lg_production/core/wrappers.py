@@ -18,7 +18,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from .events import Observer
-from .steps import Call, Executor, Steps, adrive, async_only, drive
+from .steps import NO_DATABASE, Call, Executor, Steps, adrive, async_only, drive
 
 ToolResult: TypeAlias = ToolMessage | Command[Any] | list[ToolMessage | Command[Any]]
 Handler: TypeAlias = Callable[[ToolCallRequest], Call[ToolResult]]
@@ -49,7 +49,7 @@ def in_place_of(
 class ToolWrapper(ABC):
     """One behaviour around a tool call. Subclasses write `steps` and nothing else."""
 
-    database: Executor
+    database: Executor = NO_DATABASE
     observers: Sequence[Observer] = ()
 
     @abstractmethod

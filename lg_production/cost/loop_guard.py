@@ -17,14 +17,12 @@ from ..core.identity import messages_of
 from ..core.interrupts import place
 from ..core.models import Handler as ModelHandler
 from ..core.models import ModelWrapper
-from ..core.steps import Emit, Executor, Steps
+from ..core.steps import Emit, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import LoopDetected
 from .loop_history import LOOP, Kind, Turn, fingerprint, last_mark, words_of
 from .loops import Due, LoopPolicy
 from .partial import ending, so_far
-
-NO_DATABASE = cast("Executor", None)  # the history is all there is to know
 
 WHAT: Mapping[Kind, str] = {
     "same_result": "You made the same call {n} times and got the same result each time.",
@@ -138,8 +136,6 @@ class LoopBreaker(ToolWrapper):
     `loop.refused`.
     """
 
-    database = NO_DATABASE
-
     def __init__(
         self,
         policy: LoopPolicy | None = None,
@@ -178,8 +174,6 @@ class LoopAnswer(ModelWrapper):
     where a provider refuses a history of tool calls without tools (Bedrock; some of
     Anthropic's models).
     """
-
-    database = NO_DATABASE
 
     def steps(self, request: Any, handler: ModelHandler) -> Steps[Any]:
         """Call the model, with its tools or without."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..core.events import Event, Observer
 from ..core.models import Handler, ModelWrapper, answer_of, model_name
-from ..core.steps import Emit, Executor, Steps, off_loop
+from ..core.steps import Emit, Steps, off_loop
 from .answers import served_by
 from .loop_history import LOOP
 
@@ -182,8 +182,6 @@ class ModelRouter(ModelWrapper):
     `model.routed`. Routing is about cost: whoever can write the history can name a model of
     the table. Raises `ValueError` where `policy` names a model that `models` does not have.
     """
-
-    database = cast("Executor", None)  # no step of a router is a statement
 
     def __init__(
         self,

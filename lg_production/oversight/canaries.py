@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -67,18 +68,17 @@ def seed_steps(
     secret = digest("canaries", (yield from SECRET).hex())
     planted = []
     rows = yield from queries.listed(None, None, tenant, 10_000)
+    real: defaultdict[tuple[str, str], list[Recorded]] = defaultdict(list)
+    for row in rows:
+        if not row.canary:
+            real[row.tenant, row.tool].append(row)
     for row in rows:
         fitting = [canary for canary in canaries if canary.tool == row.tool]
         asked = watcher.of(row.tool) if watcher else Recommendation()
         drawn = draw(secret, row.key)
         if row.canary or row.level or not fitting or drawn >= rate * asked.review_rate:
             continue
-        noise = digest(secret.hex(), row.key.hex())
-        alike = [
-            one
-            for one in rows
-            if (one.tool, one.tenant, one.canary) == (row.tool, row.tenant, False)
-        ]
+        noise, alike = digest(secret.hex(), row.key.hex()), real[row.tenant, row.tool]
         like = alike[int.from_bytes(noise[4:8]) % len(alike)]
         chosen = fitting[int.from_bytes(noise[:4]) % len(fitting)]
         planted.append((row, beside(row, chosen, secret, like)))

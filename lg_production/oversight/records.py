@@ -144,7 +144,6 @@ def review_key(tenant: str, thread_id: str, message_id: str, tool_call_id: str) 
 
 def shown_digest(row: Routed | Recorded, proposed: Mapping[str, Any]) -> bytes:
     """The hash of what a person is shown when this is proposed: what looks alike has the same."""
-    beside = [row.evidence, row.provenance, list(row.alternatives)]
     confidence = None if row.confidence is None else float(row.confidence)
-    parts = (proposed, confidence, *beside)
+    parts = (proposed, confidence, row.evidence, row.provenance, list(row.alternatives))
     return digest(row.tool, row.policy_hash, *map(canonical, parts))

@@ -149,7 +149,7 @@ class Routing:
         verdict, share = self.policy.decide(facts), self._asked(facts).second_person
         if verdict.verdict not in ("sample", "review") or not share:
             return verdict
-        if draw((yield from SECRET), b"second" + key) >= share:
+        if share < 1 and draw((yield from SECRET), b"second" + key) >= share:
             return verdict
         reasons = (*verdict.reasons, "second_person")
         quorum = self.policy.quorum

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from ..core.events import Event, Observer
 from ..core.models import ModelWrapper
-from ..core.steps import Emit, Executor, Steps
+from ..core.steps import Emit, Steps
 from ..core.wrappers import ToolWrapper, in_place_of
 
 
@@ -24,13 +24,12 @@ class ToolAllowList(ToolWrapper, ModelWrapper):
     def __init__(self, tools: Collection[str], *, observers: Sequence[Observer] = ()) -> None:
         if isinstance(tools, str):
             raise TypeError(f"tools are names: [{tools!r}]")
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.tools, self.observers = frozenset(tools), observers
 
     def steps(self, request: Any, handler: Any) -> Steps[Any]:
         """Let a listed tool pass; offer the model no other."""
         if not isinstance(request, ToolCallRequest):
-            return (yield from self._offer(request, handler))
+            return (yield from offer(request, handler, self._is_listed, "allow_list.withdrawn"))
         call = request.tool_call
         if call["name"] in self.tools:
             return (yield from handler(request))
@@ -38,13 +37,18 @@ class ToolAllowList(ToolWrapper, ModelWrapper):
         yield Emit(Event("allow_list.refused", {"tool": name}))
         return in_place_of(call, f"{name} was not carried out. It is no tool of this task.")
 
-    def _offer(self, request: Any, handler: Any) -> Steps[Any]:
-        kept = [tool for tool in request.tools if name_of(tool) in self.tools]
-        gone = len(request.tools) - len(kept)
-        if gone:
-            yield Emit(Event("allow_list.withdrawn", {"tools": gone}))
-            request = request.override(tools=kept)
-        return (yield from handler(request))
+    def _is_listed(self, tool: Any) -> bool:
+        return name_of(tool) in self.tools
+
+
+def offer(request: Any, handler: Any, is_offered: Callable[[Any], bool], event: str) -> Steps[Any]:
+    """Call the model with those of its tools alone; `event` tells how many others it had."""
+    kept = [tool for tool in request.tools if is_offered(tool)]
+    gone = len(request.tools) - len(kept)
+    if gone:
+        yield Emit(Event(event, {"tools": gone}))
+        request = request.override(tools=kept)
+    return (yield from handler(request))
 
 
 def name_of(tool: Any) -> str:

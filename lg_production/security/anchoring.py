@@ -21,7 +21,7 @@ from langgraph.types import Command
 
 from . import words
 from .addresses import canonical_url
-from .channels import LABEL, Labelled, label_of
+from .channels import Labelled, label_of, noted
 from .sinks import LONGEST, TYPED, Sink, typed_in
 
 MOST_FIELDS = 200_000
@@ -237,9 +237,7 @@ def noting(pairs: Sequence[tuple[str, str]], result: Any) -> Any:
     if isinstance(result, list):
         return [noting(pairs, one) for one in result]
     if isinstance(result, ToolMessage) and pairs:
-        label = {**label_of(result), "approved": [list(pair) for pair in pairs]}
-        extra = {**result.additional_kwargs, LABEL: label}
-        return result.model_copy(update={"additional_kwargs": extra})
+        return noted(result, approved=[list(pair) for pair in pairs])
     if isinstance(result, Command) and isinstance(result.update, dict):
         return replace(result, update={k: noting(pairs, v) for k, v in result.update.items()})
     return result

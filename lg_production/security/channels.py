@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from ..core.identity import messages_of
@@ -64,6 +64,11 @@ def channel_of(message: Any) -> Channel:
         told = label["channel"]
         return cast("Channel", told) if told in CHANNELS else "tool_output"
     return "user" if isinstance(message, HumanMessage | SystemMessage) else "tool_output"
+
+
+def is_own(message: Any) -> bool:
+    """Whether this is what the agent itself or its developer said, and is labelled as nobody's."""
+    return message.type in ("ai", "system") and "channel" not in label_of(message)
 
 
 def provenance_of(message: Any) -> Provenance:
@@ -170,8 +175,7 @@ def texts(state: Any, messages_key: str = "messages") -> tuple[Labelled, ...]:
 
 
 def _texts(message: Any) -> Iterator[Labelled]:
-    own = isinstance(message, AIMessage | SystemMessage) and "channel" not in label_of(message)
-    if own or not isinstance(message, BaseMessage):
+    if not isinstance(message, BaseMessage) or is_own(message):
         return
     where, data = provenance_of(message), structured_of(message)
     channel: Channel

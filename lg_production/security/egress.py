@@ -6,13 +6,13 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias
 
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from ..core.events import Observer
-from ..core.steps import Emit, Executor, Steps, off_loop
+from ..core.steps import Emit, Steps, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import EgressDenied
 from . import words
@@ -156,7 +156,7 @@ def addresses_of(name: str, text: str) -> Iterator[Address]:
     families = words.families_of(name)
     if "url" in families or "ip" in words.parts(name):
         for reading in decodings(CONTROLS.sub("", text.strip(" \t\r\n\0"))):
-            if reading != text and reading is not None:
+            if reading != text:
                 yield from found(reading)
             yield from _whole(reading)
     elif "party" in families and "@" in text:
@@ -201,7 +201,6 @@ class Egress(ToolWrapper):
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.policy, self.on_held = policy or EgressPolicy(), on_held
         self.messages_key, self.observers = messages_key, observers
 

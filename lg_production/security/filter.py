@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from langgraph.config import get_config
@@ -14,9 +14,10 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send, interrupt
 
+from ..core.answers import INBOX
 from ..core.events import Event, Observer
 from ..core.identity import messages_of
-from ..core.steps import Emit, Executor, Steps, drive, off_loop
+from ..core.steps import Emit, Steps, drive, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import InjectionBlocked
 from .channels import Channel, channel_of, replaceable
@@ -36,7 +37,6 @@ from .results import each
 
 SHOWN = 2_000
 DECISIONS = ("approve", "edit", "reject")
-INBOX: Mapping[str, str] = {"accept": "approve", "ignore": "reject", "response": "reject"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,6 @@ class InjectionFilter(ToolWrapper):
     ) -> None:
         self.policy, self.then = policy or FilterPolicy(), then
         self.detector = detector or Layered()
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.messages_key, self.observers = messages_key, observers
 
     # ---------------------------------------------------------------------- around a tool

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from ..core.events import Observer
 from ..core.identity import messages_of
 from ..core.keys import canonical, digest
-from ..core.steps import Executor, Steps, off_loop
+from ..core.steps import Steps, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import PlanRefused
 from . import words
@@ -182,7 +182,6 @@ class ProvenanceGate(ToolWrapper):
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.policy, self.on_held = policy or GatePolicy(), on_held
         self.plan_key, self.seal_key = plan_key, seal_key
         self.messages_key, self.observers = messages_key, observers

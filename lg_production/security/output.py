@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.graph import END
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..core.events import Event, Observer
 from ..core.identity import messages_of
 from ..core.models import ModelWrapper
-from ..core.steps import Emit, Executor, Steps, drive
+from ..core.steps import Emit, Steps, drive
 from ..core.wrappers import ToolWrapper, in_place_of
 from ..errors import OutputRejected
 from .channels import blocks_of, provenance_of, replaceable, rewritten
@@ -102,7 +102,6 @@ class OutputFilter(ToolWrapper, ModelWrapper):
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.policy, self.then = policy or OutputPolicy(), then
         self.messages_key, self.observers = messages_key, observers
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
-from ..core.events import Event, Observer
+from ..core.events import Observer
 from ..core.keys import canonical, digest
 from ..core.models import ModelWrapper
-from ..core.steps import Emit, Executor, Steps
+from ..core.steps import Steps
 from ..core.wrappers import ToolWrapper
+from .allow import offer
 from .held import Held
 from .questions import OnHeld, settle
 
@@ -74,14 +75,13 @@ class Pins(ToolWrapper, ModelWrapper):
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.pinned, self.on_held = dict(pinned), on_held
         self.messages_key, self.observers = messages_key, observers
 
     def steps(self, request: Any, handler: Any) -> Steps[Any]:
         """Let the call pass if its tool is as it was; offer the model no other."""
         if not isinstance(request, ToolCallRequest):
-            return (yield from self._offer(request, handler))
+            return (yield from offer(request, handler, self._is_kept, "pins.withdrawn"))
         reason = None if request.tool is None else changed(request.tool, self.pinned)
         if reason is None:
             return (yield from handler(request))
@@ -92,14 +92,6 @@ class Pins(ToolWrapper, ModelWrapper):
                 held, request, handler, on_held=self.on_held, messages_key=self.messages_key
             )
         )
-
-    def _offer(self, request: Any, handler: Any) -> Steps[Any]:
-        kept = [tool for tool in request.tools if self._is_kept(tool)]
-        gone = len(request.tools) - len(kept)
-        if gone:
-            yield Emit(Event("pins.withdrawn", {"tools": gone}))
-            request = request.override(tools=kept)
-        return (yield from handler(request))
 
     def _is_kept(self, tool: Any) -> bool:
         """Whether a tool is as it was; a dict is what a provider runs itself, and none of ours."""

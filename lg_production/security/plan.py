@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..core.keys import digest
 from ..errors import PlanRefused
-from .channels import channel_of, label_of
+from .channels import channel_of, is_own
 from .held import has_run
 
 
@@ -141,8 +141,7 @@ def mark(plan: Plan, messages: Sequence[Any], key: bytes) -> str:
 
 def is_untrusted(message: Any) -> bool:
     """Whether a message is somebody else's text: neither the user's nor the agent's own."""
-    own = message.type == "ai" and "channel" not in label_of(message)
-    return not own and channel_of(message) != "user"
+    return not is_own(message) and channel_of(message) != "user"
 
 
 def same(value: Any, planned: Any) -> bool:

@@ -11,7 +11,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..core.events import Event, Observer
-from ..core.steps import Emit, Executor, Steps
+from ..core.steps import Emit, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import OutputRejected
 from .channels import channel_of, labelled, parsed
@@ -47,7 +47,6 @@ class Validated(ToolWrapper):
         messages_key: str = "messages",
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.outputs: dict[str, TypeAdapter[Any]] = {
             name: TypeAdapter(declared) for name, declared in (outputs or {}).items()
         }

@@ -10,17 +10,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias
 
 from langchain_core.messages import BaseMessage, SystemMessage
 
 from ..core.keys import digest
 from ..core.models import Handler, ModelWrapper
-from ..core.steps import Executor, Steps
-from .channels import Channel, blocks_of, channel_of, label_of, rewritten
+from ..core.steps import Steps
+from .channels import Channel, M, blocks_of, channel_of, is_own, rewritten
 
 Method: TypeAlias = Literal["delimit", "datamark", "encode"]
-M = TypeVar("M", bound=BaseMessage)
 
 PRIVATE: Final = 0xE000
 MARKS: Final = 0x1900
@@ -95,7 +94,6 @@ class Spotlight(ModelWrapper):
     ) -> None:
         if method not in METHODS:
             raise ValueError(f"method is one of {', '.join(METHODS)}")
-        self.database = cast("Executor", None)  # nothing here is a statement
         self.method, self.channels, self.secret = method, frozenset(channels), secret
 
     def steps(self, request: Any, handler: Handler) -> Steps[Any]:
@@ -107,8 +105,7 @@ class Spotlight(ModelWrapper):
 
     def marked(self, message: Any) -> Any:
         """The message as the model shall see it."""
-        own = message.type in ("ai", "system") and "channel" not in label_of(message)
-        if own or channel_of(message) not in self.channels:
+        if is_own(message) or channel_of(message) not in self.channels:
             return message
         return spotlit(message, self.method, self.secret)
 
