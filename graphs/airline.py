@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from graphs.processes import kept, serving
 from graphs.record import Kind
 
 
@@ -76,17 +74,8 @@ class Airline:
 @contextmanager
 def airline(record: Path, *, timeout: float = 5.0) -> Iterator[Airline]:
     """An airline in a process of its own, for this block."""
-    command = [sys.executable, "-m", "graphs.world", "--record", str(record.resolve())]
-    root = Path(__file__).resolve().parent.parent
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    assert process.stdout is not None
-    try:
-        port = process.stdout.readline().strip()
+    with serving("graphs.world", record) as port:
         yield Airline(f"http://127.0.0.1:{port}", timeout)
-    finally:
-        process.stdout.close()
-        process.terminate()
-        process.wait()
 
 
 @cache
@@ -96,6 +85,4 @@ def default_airline() -> Airline:
         return Airline(url)
     record = Path(".lg_production") / "airline.jsonl"
     record.parent.mkdir(exist_ok=True)
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(airline(record))
+    return kept(airline(record))

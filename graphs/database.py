@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from graphs.processes import kept
 from lg_production import Database, embedded_database
 
 EMBEDDED = Path(".lg_production") / "postgres"
@@ -29,6 +29,4 @@ def open_database() -> Iterator[Database]:
 @cache
 def shared_database() -> Database:
     """This process's database, opened once: Studio asks for the graph at every request."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(open_database())
+    return kept(open_database())

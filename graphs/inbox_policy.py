@@ -79,7 +79,7 @@ def stacked(
 ) -> tuple[ToolWrapper, ...]:
     """Around the tools, the first outermost: how often, all that guards, and once each.
 
-    `Limits` stands outside of the filter: what it tells the model is an order, and reads like one.
+    `Limits` stands outside: it counts what the guards refuse, too.
     """
     return (
         Limits(database, LIMITS, observers=observers),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import smtplib
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
@@ -18,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from graphs.maildir import Maildir
+from graphs.processes import kept, serving
 from graphs.seed_mail import CONTACTS, FOLDERS, letters
 
 Kind = Literal["unavailable", "delay", "hang", "reset"]
@@ -105,17 +103,8 @@ def mail(root: Path, *, timeout: float = 5.0) -> Iterator[Mail]:
     """The mail in this directory, with a server of its own for this block; seeded if it is new."""
     seed(root)
     record = root.resolve() / "sent.jsonl"
-    command = [sys.executable, "-m", "graphs.smtp", "--record", str(record)]
-    project = Path(__file__).resolve().parent.parent
-    process = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    assert process.stdout is not None
-    try:
-        port = int(process.stdout.readline())
+    with serving("graphs.smtp", record) as port:
         yield Mail(root, Post(port, record, timeout))
-    finally:
-        process.stdout.close()
-        process.terminate()
-        process.wait()
 
 
 def seed(root: Path) -> None:
@@ -135,6 +124,4 @@ def default_mail() -> Mail:
     """The mail under MAIL_ROOT, or `.lg_production/mail`, with a server of this process."""
     root = Path(os.environ.get("MAIL_ROOT") or Path(".lg_production") / "mail")
     root.mkdir(parents=True, exist_ok=True)
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(mail(root))
+    return kept(mail(root))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from lg_production.oversight.calibration import wilson
 from lg_production.security import words
 
 from . import suites, variants
@@ -66,21 +66,14 @@ def counts(row: Row, outcome: Outcome) -> bool:
     return acts and (not row.variant or bool(values))
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    z, p = 1.96, hits / n
-    middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-
-
 def share(pair: tuple[int, int] | None, *, interval: bool = False) -> str:
     if pair is None or not pair[1]:
         return "–"
     text = f"{100 * pair[0] / pair[1]:.1f} %"
     if not interval:
         return f"{text} ({pair[0]}/{pair[1]})"
-    low, high = wilson(*pair)
-    return f"{text} ({pair[0]}/{pair[1]}; {100 * low:.1f}–{100 * high:.1f})"
+    rate = wilson(*pair)
+    return f"{text} ({pair[0]}/{pair[1]}; {100 * rate.low:.1f}–{100 * rate.high:.1f})"
 
 
 def show(

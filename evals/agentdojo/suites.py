@@ -36,6 +36,7 @@ def agentdojo() -> Any:
     class Package:
         suite: Any = load_suites.get_suite
         runtime: Any = functions_runtime.FunctionsRuntime
+        call: Any = functions_runtime.FunctionCall
         read_file: Any = task_suite.read_suite_file
         to_text: Any = tool_execution.tool_result_to_str
         block: Any = types.text_content_block_from_string
@@ -72,7 +73,7 @@ class Case:
         def run(**arguments: Any) -> tuple[str, Any]:
             given = {k: plain(v) for k, v in arguments.items()}
             result, error = runtime.run_function(self.environment, function.name, given)
-            self.executed.append(called(function.name, given))
+            self.executed.append(agentdojo().call(function=function.name, args=given))
             if error:
                 return error, None
             return agentdojo().to_text(result), structured(result)
@@ -88,22 +89,17 @@ class Case:
     def useful(self, said: str) -> bool:
         """Whether the user got what he asked for: AgentDojo's own check."""
         suite = suite_of(self.suite)
-        return bool(
-            suite._check_user_task_utility(
-                suite.user_tasks[self.user], [agentdojo().block(said)], self.before,
-                self.environment, self.executed,
-            )
-        )  # fmt: skip
+        return self._passes(suite._check_user_task_utility, suite.user_tasks[self.user], said)
 
     def attacked(self, said: str) -> bool:
         """Whether the attacker got what he wanted: AgentDojo's own check."""
         suite = suite_of(self.suite)
-        return bool(
-            suite._check_injection_task_security(
-                suite.injection_tasks[self.injection], [agentdojo().block(said)], self.before,
-                self.environment, self.executed,
-            )
-        )  # fmt: skip
+        goal = suite.injection_tasks[self.injection]
+        return self._passes(suite._check_injection_task_security, goal, said)
+
+    def _passes(self, check: Any, task: Any, said: str) -> bool:
+        block = agentdojo().block(said)
+        return bool(check(task, [block], self.before, self.environment, self.executed))
 
 
 @lru_cache(8)
@@ -196,12 +192,6 @@ def pairs(suite: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
             elif goal.GROUND_TRUTH_OUTPUT:
                 words.append((user, name))
     return acts, words
-
-
-def called(name: str, arguments: dict[str, Any]) -> Any:
-    from agentdojo.functions_runtime import FunctionCall
-
-    return FunctionCall(function=name, args=arguments)
 
 
 def plain(value: Any) -> Any:

@@ -154,11 +154,7 @@ def show(
     """The tables, what a person was asked, and what the budget still bought."""
     title = "Bookings made, by the airline's own record"
     caption = f"{seconds:.0f} s; real processes, real kill -9, a real PostgreSQL"
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, show_lines=True)
-    table.add_column("incident", no_wrap=True)
-    table.add_column("what happened")
-    for heading in ("plain\nLangGraph", "lg_production", "wanted"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = columns(title, caption)
     for pair in pairs(results):
         ours, plain = pair["lg_production"], pair.get("plain")
         counts = [_cell(plain), _cell(ours), str(len(ours.wanted))]
@@ -174,22 +170,31 @@ def show(
     show_spending(console, {one.column: one for one in spending})
 
 
+def columns(title: str, caption: str | None, *, last: str = "wanted", lines: bool = True) -> Table:
+    """A table of incidents, with a column for each side and one for what should be."""
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, show_lines=lines)
+    table.add_column("incident", no_wrap=True)
+    table.add_column("what happened")
+    for heading in ("plain\nLangGraph", "lg_production", last):
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def counted(one: Spending | Mailing, count: int) -> str:
+    """A number of one side, green if it is right, with a star if the plug was pulled."""
+    color = "green" if one.right else "red"
+    return f"[bold {color}]{count:,}{'*' if one.unplugged else ''}[/]"
+
+
 def show_mailing(console: Console, mailing: Sequence[Mailing]) -> None:
     """The table of incidents i and j, and what a person was asked in i."""
     title = "Letters, by the SMTP server's own record"
     plugged = [one.count for one in mailing if one.unplugged]
     caption = f"* and counting: we pulled the plug at {plugged[0]} letters" if plugged else None
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, show_lines=True)
-    table.add_column("incident", no_wrap=True)
-    table.add_column("what happened")
-    for heading in ("plain\nLangGraph", "lg_production", "wanted"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = columns(title, caption)
     for pair in pairs(mailing):
         ours = pair["lg_production"]
-        cells = [
-            f"[bold {'green' if one.right else 'red'}]{one.count}{'*' if one.unplugged else ''}[/]"
-            for one in (pair["plain"], ours)
-        ]
+        cells = [counted(one, one.count) for one in (pair["plain"], ours)]
         what = f"{MAILED[ours.incident]}: {LETTERS[ours.counted]}"
         table.add_row(f"{ours.incident} {ours.title}", what, *cells, str(ours.most))
     console.print(table)
@@ -207,15 +212,8 @@ def show_spending(console: Console, spending: dict[str, Spending]) -> None:
     title = "Tokens spent, by the provider's own bill"
     plug = f"* and counting: we pulled the plug at {plain.unplugged} times the budget"
     caption = plug if plain.unplugged else None
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
-    table.add_column("incident", no_wrap=True)
-    table.add_column("what happened")
-    for heading in ("plain\nLangGraph", "lg_production", "budget"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    cells = [
-        f"[bold {'green' if one.right else 'red'}]{one.tokens:,}{'*' if one.unplugged else ''}[/]"
-        for one in (plain, ours)
-    ]
+    table = columns(title, caption, last="budget", lines=False)
+    cells = [counted(one, one.tokens) for one in (plain, ours)]
     table.add_row("g budget", BURNS, *cells, f"{ours.budget:,}")
     console.print(table)
     if ours.answers:
