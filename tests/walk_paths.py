@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from random import Random
 from typing import Any, Protocol, TypeAlias
+
+import pytest
 
 from lg_production import Database
 from lg_production.core import wrappers
@@ -15,6 +18,10 @@ from lg_production.idempotency import transactional
 from .walk import DEATHS, KINDS, Fault, Walk, let_go
 
 SAMPLE = 12
+ACTIONS = ("approve", "edit", "reject")
+BOOLEANS = (True, False)
+KEPT = (True, "paused")
+"""Whether a run that dies keeps the answers that it took: see `Walk.keep_answers`."""
 
 
 class Scene(Protocol):
@@ -27,6 +34,14 @@ class Scene(Protocol):
     def answer(self, payload: Any) -> Any: ...
     def operate(self, error: LgProductionError) -> None: ...
     def harm(self, walk: Walk) -> list[str]: ...
+
+
+def mostly(names: str, kept: Sequence[tuple[Any, ...]], *axes: Sequence[Any]) -> Any:
+    """A walk by every combination of these: `kept` in the suite, the rest in `make walks`."""
+    every = list(product(*axes))
+    assert set(kept) <= set(every)
+    marks = {one: () if one in kept else pytest.mark.exhaustive for one in every}
+    return pytest.mark.parametrize(names, [pytest.param(*o, marks=m) for o, m in marks.items()])
 
 
 Make: TypeAlias = Callable[[], Scene]

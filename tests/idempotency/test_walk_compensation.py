@@ -8,7 +8,6 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.prebuilt.tool_node import ToolCallRequest, ToolRuntime
@@ -21,17 +20,23 @@ from lg_production.idempotency.acquire import CannotAsk
 from lg_production.idempotency.compensation import _undo_all
 
 from ..walk import Airline, Walk, in_task
-from ..walk_paths import NoLeases, every_path, every_two_deaths, report, some_threes, walked
+from ..walk_paths import (
+    BOOLEANS,
+    NoLeases,
+    every_path,
+    every_two_deaths,
+    mostly,
+    report,
+    some_threes,
+    walked,
+)
 
 NUMBERS = count()
-KINDS_OF_UNDOING = pytest.mark.parametrize(
-    ("rung", "is_async"),
-    [
-        ("surface", False),
-        ("native_key", True),
-        pytest.param("surface", True, marks=pytest.mark.exhaustive),
-        pytest.param("native_key", False, marks=pytest.mark.exhaustive),
-    ],
+KINDS_OF_UNDOING = mostly(
+    "rung, is_async",
+    [("surface", False), ("native_key", True)],
+    ["surface", "native_key"],
+    BOOLEANS,
 )
 
 

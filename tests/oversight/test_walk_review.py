@@ -6,7 +6,6 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.prebuilt.tool_node import ToolCallRequest, ToolRuntime
@@ -19,7 +18,17 @@ from lg_production.oversight.policy import ReviewPolicy, Stakes
 from lg_production.oversight.review import Review
 
 from ..walk import Airline, Walk
-from ..walk_paths import NoLeases, every_path, every_two_deaths, report, some_threes
+from ..walk_paths import (
+    ACTIONS,
+    BOOLEANS,
+    KEPT,
+    NoLeases,
+    every_path,
+    every_two_deaths,
+    mostly,
+    report,
+    some_threes,
+)
 
 NUMBERS = count()
 NO_TIME = {"wait": timedelta(0), "barrier_timeout": timedelta(0)}
@@ -157,23 +166,11 @@ class Scene:
         return found
 
 
-REST = pytest.mark.exhaustive
-
-
-@pytest.mark.parametrize(
-    ("action", "is_async", "keep_answers"),
-    [
-        ("approve", False, True), ("approve", True, "paused"), ("edit", True, True),
-        ("reject", False, "paused"),
-        pytest.param("approve", False, "paused", marks=REST),
-        pytest.param("approve", True, True, marks=REST),
-        pytest.param("edit", True, "paused", marks=REST),
-        pytest.param("edit", False, True, marks=REST),
-        pytest.param("edit", False, "paused", marks=REST),
-        pytest.param("reject", False, True, marks=REST),
-        pytest.param("reject", True, True, marks=REST),
-        pytest.param("reject", True, "paused", marks=REST),
-    ],
+@mostly(
+    "action, is_async, keep_answers",
+    [("approve", False, True), ("approve", True, "paused"), ("edit", True, True),
+     ("reject", False, "paused")],
+    ACTIONS, BOOLEANS, KEPT,
 )  # fmt: skip
 def test_what_is_decided_happens_once_wherever_it_fails(
     database: Database, action: str, is_async: bool, keep_answers: Any
@@ -185,14 +182,7 @@ def test_what_is_decided_happens_once_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@pytest.mark.parametrize(
-    ("action", "is_async"),
-    [
-        ("approve", True), ("edit", False),
-        pytest.param("approve", False, marks=REST), pytest.param("edit", True, marks=REST),
-        pytest.param("reject", True, marks=REST), pytest.param("reject", False, marks=REST),
-    ],
-)  # fmt: skip
+@mostly("action, is_async", [("approve", True), ("edit", False)], ACTIONS, BOOLEANS)
 def test_two_people_decide_once_wherever_it_fails(
     database: Database, action: str, is_async: bool
 ) -> None:
@@ -202,13 +192,7 @@ def test_two_people_decide_once_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@pytest.mark.parametrize(
-    ("is_async", "keep_answers"),
-    [
-        (False, "paused"), pytest.param(True, True, marks=REST),
-        pytest.param(True, "paused", marks=REST), pytest.param(False, True, marks=REST),
-    ],
-)  # fmt: skip
+@mostly("is_async, keep_answers", [(False, "paused")], BOOLEANS, KEPT)
 def test_the_tools_own_question_is_answered_wherever_it_fails(
     database: Database, is_async: bool, keep_answers: Any
 ) -> None:
@@ -219,13 +203,7 @@ def test_the_tools_own_question_is_answered_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@pytest.mark.parametrize(
-    ("name", "is_async"),
-    [
-        ("both", True), pytest.param("both", False, marks=REST),
-        pytest.param("book", True, marks=REST), pytest.param("book", False, marks=REST),
-    ],
-)  # fmt: skip
+@mostly("name, is_async", [("both", True)], ["both", "book"], BOOLEANS)
 def test_a_review_that_fails_and_fails_again_is_decided_once(
     database: Database, name: str, is_async: bool
 ) -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.prebuilt.tool_node import ToolCallRequest, ToolRuntime
@@ -17,7 +16,17 @@ from lg_production.core.steps import Call, Steps
 from lg_production.security.gate import ProvenanceGate
 
 from ..walk import Airline, Walk
-from ..walk_paths import NoLeases, every_path, every_two_deaths, report, some_threes
+from ..walk_paths import (
+    ACTIONS,
+    BOOLEANS,
+    KEPT,
+    NoLeases,
+    every_path,
+    every_two_deaths,
+    mostly,
+    report,
+    some_threes,
+)
 
 NUMBERS = count()
 NO_TIME = {"wait": timedelta(0), "barrier_timeout": timedelta(0)}
@@ -114,23 +123,10 @@ class Scene:
         return found
 
 
-REST = pytest.mark.exhaustive
-
-
-@pytest.mark.parametrize(
-    ("action", "is_async", "keep_answers"),
-    [
-        ("approve", True, "paused"), ("edit", False, True), ("reject", False, "paused"),
-        pytest.param("approve", False, True, marks=REST),
-        pytest.param("approve", True, True, marks=REST),
-        pytest.param("approve", False, "paused", marks=REST),
-        pytest.param("edit", True, True, marks=REST),
-        pytest.param("edit", True, "paused", marks=REST),
-        pytest.param("edit", False, "paused", marks=REST),
-        pytest.param("reject", True, True, marks=REST),
-        pytest.param("reject", False, True, marks=REST),
-        pytest.param("reject", True, "paused", marks=REST),
-    ],
+@mostly(
+    "action, is_async, keep_answers",
+    [("approve", True, "paused"), ("edit", False, True), ("reject", False, "paused")],
+    ACTIONS, BOOLEANS, KEPT,
 )  # fmt: skip
 def test_what_is_decided_happens_once_wherever_it_fails(
     database: Database, action: str, is_async: bool, keep_answers: Any
@@ -142,7 +138,7 @@ def test_what_is_decided_happens_once_wherever_it_fails(
     assert [] == harm, report(harm)
 
 
-@pytest.mark.parametrize("is_async", [True, pytest.param(False, marks=REST)])
+@mostly("is_async", [(True,)], BOOLEANS)
 def test_a_held_call_that_fails_and_fails_again_happens_once(
     database: Database, is_async: bool
 ) -> None:
