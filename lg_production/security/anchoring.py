@@ -22,7 +22,7 @@ from langgraph.types import Command
 from . import words
 from .addresses import canonical_url
 from .channels import Labelled, label_of, noted
-from .sinks import LONGEST, TYPED, Sink, typed_in
+from .sinks import LONGEST, TYPED, Sink, plain, typed_in
 
 MOST_FIELDS = 200_000
 FIELD_NAME = re.compile(r"[a-z_][a-z0-9_]*|[a-z]+(?:[A-Z][a-z0-9]*)+|_?[A-Z][A-Z0-9_]+")
@@ -63,6 +63,18 @@ class Sighting:
         return f"{self.channel} {self.origin}{named}" if self.origin else f"{self.channel}{named}"
 
 
+class _Lower(dict[int, str]):
+    """A letter in lower case, if it is the same letter: `ß` is not `ss`, the Kelvin sign no k."""
+
+    def __missing__(self, code: int) -> str:
+        letter, low = chr(code), chr(code).lower()
+        self[code] = same = low if len(low) == 1 and low.upper() == letter else letter
+        return same
+
+
+LOWER = _Lower()
+
+
 class Ground:
     """What the messages of a thread anchor.
 
@@ -81,8 +93,9 @@ class Ground:
 
     @cached_property
     def said(self) -> str:
-        """The user's words."""
-        return "\n\n".join(one.text for one in self.texts if one.channel == "user")
+        """The user's words, without what he does not want."""
+        said = "\n\n".join(one.text for one in self.texts if one.channel == "user")
+        return words.wanted_in(said)
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -91,8 +104,8 @@ class Ground:
 
     @cached_property
     def granted(self) -> frozenset[str]:
-        """The stems of what a person has let be done although the user had not asked for it."""
-        return words.stems(value for kind, value in self.approved if kind == "action")
+        """The tools that a person has let be used although the user had not asked for it."""
+        return frozenset(value for kind, value in self.approved if kind == "action")
 
     @cached_property
     def named(self) -> frozenset[tuple[str, str]]:
@@ -103,6 +116,11 @@ class Ground:
     def flat(self) -> str:
         """The user's words in one line and one case."""
         return spelled("text", self.said)
+
+    @cached_property
+    def exact(self) -> str:
+        """The same with its capitals: two paths may differ in nothing else."""
+        return spelled("path", self.said)
 
     @cached_property
     def read(self) -> Sequence[tuple[Sighting, str]]:
@@ -154,9 +172,9 @@ class Ground:
             return True
         if sink.kind in ("url", "email", "ip"):
             return False
-        whole = re.escape(spelled("text", sink.value))
-        bounded = rf"(?<![\w./\\:+\-])(?<!\w@){whole}(?![\w@\\]|[./:+\-]\w)"
-        return bool(whole) and re.search(bounded, self.flat) is not None
+        text = self.exact if sink.kind == "path" else self.flat
+        value = spelled("path" if sink.kind == "path" else "text", sink.value)
+        return value in text and re.search(_bounded(sink.kind, value), text) is not None
 
     def _fits(self, sink: Sink, field: Field) -> bool:
         """Whether a field's name fits what the value is for.
@@ -202,9 +220,9 @@ def fields_of(structured: Any, origin: str) -> Iterator[Field]:
                         waiting.append((name, owner, item))
             case list() | tuple():
                 waiting.extend((name, owner, item) for item in value)
-            case bool() | None | float():
+            case bool() | None:
                 continue
-            case _ if len(text := str(value)) <= LONGEST and not words.is_content(name):
+            case _ if len(text := plain(value)) <= LONGEST and not words.is_content(name):
                 if value is not structured:
                     yield field(text, name, origin, owner)
 
@@ -232,6 +250,14 @@ def families_of_stems(owner: frozenset[str]) -> frozenset[str]:
     )
 
 
+def _bounded(kind: str, value: str) -> str:
+    """What a person's words must have: the value, whole, and no mere word of a sentence."""
+    if not any(map(str.isalnum, value)):
+        return r"(?!)"
+    said = words.SAYING_TO if kind == "recipient" and value in words.EVERYBODY else ""
+    return rf"(?<![\w./\\:+\-])(?<!\w@){said}{re.escape(value)}(?![\w@\\]|[./:+\-]\w)"
+
+
 def noting(pairs: Sequence[tuple[str, str]], result: Any) -> Any:
     """A result with the values that a person approved for it, noted for later calls."""
     if isinstance(result, list):
@@ -257,8 +283,8 @@ def spelled(kind: str, value: str) -> str:
         case "account" | "phone":
             return re.sub(r"[ ()./\-]", "", value).upper()
         case "path":
-            return " ".join(value.removeprefix("./").split()).casefold()
-    return " ".join(value.split()).casefold()
+            return " ".join(value.removeprefix("./").split())
+    return " ".join(value.split()).translate(LOWER)
 
 
 def squashed(value: str) -> str:

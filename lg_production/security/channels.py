@@ -56,6 +56,7 @@ class Labelled:
 def channel_of(message: Any) -> Channel:
     """The channel of a message. A label that makes no sense is `tool_output`.
 
+    So is a message that LangChain has written in the user's place (`lc_source`: a summary).
     Without a label the user's words and the developer's (a system message) are `user`; a tool's
     result and the model's own words are `tool_output`: they are made of whatever was read.
     """
@@ -63,6 +64,8 @@ def channel_of(message: Any) -> Channel:
     if "channel" in label:
         told = label["channel"]
         return cast("Channel", told) if told in CHANNELS else "tool_output"
+    if "lc_source" in (getattr(message, "additional_kwargs", None) or ()):
+        return "tool_output"
     return "user" if isinstance(message, HumanMessage | SystemMessage) else "tool_output"
 
 

@@ -23,21 +23,25 @@ from .channels import texts
 from .held import Held, HeldValue
 from .plan import Plan, opened
 from .questions import OnHeld, settle
+from .results import attributed
 from .rule_of_two import RuleOfTwo
 from .sinks import Sink, sinks
 
 # LangGraph publishes how a task reads the state only under this key of the configuration.
 READ = "__pregel_read"
+MOST_CHECKED = 1_000
+"""Values of one call that are looked up in the thread. Who has more to say is asked about it."""
 MOST_VALUES = 20
 """Values that a person is shown of one call; the arguments he sees whole."""
 
 Reason: TypeAlias = Literal[
-    "value_not_anchored", "action_not_asked_for", "tool_not_planned", "arguments_not_planned",
-    "called_often_enough", "plan_refused", "plan_missing", "rule_of_two",
+    "value_not_anchored", "too_many_values", "action_not_asked_for", "tool_not_planned",
+    "arguments_not_planned", "called_often_enough", "plan_refused", "plan_missing", "rule_of_two",
 ]  # fmt: skip
 WHY: Mapping[str, str] = {
     "value_not_anchored": "it uses a value that is neither in the user's words nor a fitting "
     "field of an earlier result",
+    "too_many_values": "it has more values than can be looked up",
     "action_not_asked_for": "nothing in the user's words asks for such an action",
     "tool_not_planned": "the sealed plan does not have this tool",
     "arguments_not_planned": "the sealed plan has other arguments for this tool",
@@ -54,10 +58,11 @@ class GatePolicy(BaseModel):
 
     `reads` and `writes` name tools that change nothing, or something, whatever they are called;
     of any other the name decides (`words.is_read`). `fields_from`: the tools whose fields anchor
-    a value, None for all. `plan`: `required` holds every call while the state has no sealed one.
-    `asked_for`: without a plan, a tool that changes something needs a word of the user's that
-    asks for it. `remember`: a value that a person has approved, and an action that nobody had
-    asked for, need no second approval in this thread.
+    a value, None for all. `labels_from`: the tools that may say of what they give whose words it
+    is; of any other it is the tool's (`attributed`). `plan`: `required` holds every call while the
+    state has no sealed one. `asked_for`: without a plan, a tool that changes something needs a
+    word of the user's that asks for it. `remember`: a value that a person has approved, and an
+    action that nobody had asked for, need no second approval in this thread.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -67,6 +72,7 @@ class GatePolicy(BaseModel):
     fields_from: frozenset[str] | None = None
     plan: Literal["optional", "required"] = "optional"
     asked_for: bool = True
+    labels_from: frozenset[str] = frozenset()
     remember: bool = True
     rule_of_two: RuleOfTwo | None = None
 
@@ -99,11 +105,15 @@ class GatePolicy(BaseModel):
         """
         plan, reasons = self._plan(tool, arguments, messages, stored, key)
         ground = Ground(texts(messages), approved=approved_in(messages), trusted=self.fields_from)
-        found = list(islice(self._unanchored(tool, arguments, ground, plan), MOST_VALUES))
+        values = sinks(tool, arguments, reads=self.is_read(tool))
+        if len(values) > MOST_CHECKED:
+            reasons.append("too_many_values")
+        checked = self._unanchored(tool, arguments, values[:MOST_CHECKED], ground, plan)
+        found = list(islice(checked, MOST_VALUES))
         if found:
             reasons.append("value_not_anchored")
         asks = not (stored or self.is_read(tool)) and self.asked_for
-        if asks and not words.is_asked_for(tool, ground.asked | ground.granted):
+        if asks and tool not in ground.granted and not words.is_asked_for(tool, ground.asked):
             reasons.append("action_not_asked_for")
         if self.rule_of_two and self.rule_of_two.third(tool, messages):
             reasons.append("rule_of_two")
@@ -127,11 +137,12 @@ class GatePolicy(BaseModel):
         return plan, [cast("Reason", objection)] if objection else []
 
     def _unanchored(
-        self, tool: str, arguments: Mapping[str, Any], ground: Ground, plan: Plan | None
-    ) -> Iterator[Sink]:
+        self, tool: str, arguments: Mapping[str, Any], values: Sequence[Sink], ground: Ground,
+        plan: Plan | None,
+    ) -> Iterator[Sink]:  # fmt: skip
         """The sink values that nothing anchors: neither the thread, nor the plan."""
         fixed = plan.fixed(tool, arguments) if plan else frozenset()
-        for sink in sinks(tool, arguments, reads=self.is_read(tool)):
+        for sink in values:
             if sink.value in fixed or ground.anchor(sink):
                 continue
             name = re.split(r"[.\[]", sink.argument, maxsplit=1)[0]
@@ -150,7 +161,7 @@ def granted_by(held: Held) -> list[tuple[str, str]]:
     """What a person who approves this call has approved: its values, and such an action."""
     values = [(value.kind, spelled(value.kind, value.value)) for value in held.values]
     asks = "action_not_asked_for" in held.reasons
-    return [*values, *([("action", words.verb_of(held.tool))] if asks else [])]
+    return [*values, *([("action", held.tool)] if asks else [])]
 
 
 class ProvenanceGate(ToolWrapper):
@@ -167,6 +178,9 @@ class ProvenanceGate(ToolWrapper):
     the answer to another: what is held among several is not made, and the model is told to make
     that call by itself, when it will be asked about. `create_agent`, and `Send` for each call,
     give each a task of its own.
+
+    What a tool gives back is noted as that tool's, whatever it says about itself. `Validated` and
+    `InjectionFilter` note more, and stand outside.
 
     `plan_key` is where the state has a sealed plan, `seal_key` what it was sealed with. Stands
     outside of `Review`, which may ask about the same call for reasons of its own.
@@ -194,15 +208,22 @@ class ProvenanceGate(ToolWrapper):
                 call["name"], call["args"], messages, plan, key=self.seal_key
             )
         )
+        given = partial(self.attributed, call)
         if held is None:
-            return (yield from handler(request))
+            return given((yield from handler(request)))
         pairs = granted_by(held) if self.policy.remember else []
         return (
             yield from settle(
                 held, request, handler, on_held=self.on_held, messages_key=self.messages_key,
-                approved=partial(noting, pairs),
+                given=given, approved=partial(noting, pairs),
             )
         )  # fmt: skip
+
+    def attributed(self, call: Mapping[str, Any], result: ToolResult) -> ToolResult:
+        """The result as the tool's, unless the policy lets this tool say whose it is."""
+        if call["name"] in self.policy.labels_from:
+            return result
+        return attributed(call, result, self.messages_key)
 
     # ----------------------------------------------------------------------- what it sees
 

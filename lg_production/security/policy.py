@@ -162,7 +162,8 @@ class SecurityPolicy(BaseModel):
         if self.schemas is not None:
             made.append(Validated(self.schemas, **told))
         if self.gate is not None:
-            made.append(ProvenanceGate(self.gate, plan_key=plan_key, seal_key=seal_key, **asks))
+            gate = self.gate.model_copy(update={"writes": self.gate.writes | writing(tools)})
+            made.append(ProvenanceGate(gate, plan_key=plan_key, seal_key=seal_key, **asks))
         if self.egress is not None:
             made.append(Egress(self.egress, **asks))
         return Guards(tuple(made), found)
@@ -180,6 +181,19 @@ class SecurityPolicy(BaseModel):
         finding = self.gate.rule_of_two.lint(usable)
         if finding is not None:
             raise RuleOfTwoBroken(finding)
+
+
+def writing(tools: Iterable[Any]) -> frozenset[str]:
+    """The tools that say of themselves that they change something (MCP's annotations).
+
+    That they do not is no reason to believe it: MCP calls annotations of a server that nobody
+    trusts a hint.
+    """
+    said = ((name_of(tool), getattr(tool, "metadata", None) or {}) for tool in tools)
+    return frozenset(
+        name for name, told in said
+        if told.get("readOnlyHint") is False or told.get("destructiveHint") is True
+    )  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

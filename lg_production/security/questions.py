@@ -32,13 +32,15 @@ def settle(
     *,
     on_held: OnHeld,
     messages_key: str,
+    given: Callable[[ToolResult], ToolResult] = lambda result: result,
     approved: Callable[[ToolResult], ToolResult] = lambda result: result,
 ) -> Steps[ToolResult]:
     """Ask a person about a call and do as he says, or refuse it.
 
     Several calls in one ToolNode share a task, where an answer could be taken for the answer to
-    another: there the model is told to make the call by itself. `approved` is what becomes of the
-    result of a call that runs as it was shown. Emits `<guard>.held` and `<guard>.decided`.
+    another: there the model is told to make the call by itself. `given` is what becomes of what
+    the tool gives back, `approved` of that of a call that runs as it was shown. Emits
+    `<guard>.held` and `<guard>.decided`.
     """
     refusal = _refusal(held, request, on_held, messages_key)
     if refusal:
@@ -48,10 +50,10 @@ def settle(
     yield from Emit(told(held, "decided", answer.action))
     match answer.action:
         case "approve":
-            return approved((yield from handler(request)))
+            return approved(given((yield from handler(request))))
         case "edit":
             call: Any = {**request.tool_call, "args": dict(answer.arguments or {})}
-            return (yield from handler(request.override(tool_call=call)))
+            return given((yield from handler(request.override(tool_call=call))))
         case "respond":
             return in_place_of(request.tool_call, answer.message, "success")
     return refused(held, request, f"A person decided so. {answer.message}".strip())

@@ -8,8 +8,9 @@ recipients, identifiers and the object of the action in tools that change someth
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -47,7 +48,14 @@ PATH = re.compile(
 )
 MOMENT = re.compile(r"[0-9]{1,4}([-/.:][0-9]{1,2}){1,2}([T ,].{0,24})?|[0-9]{1,2}(:[0-9]{2})?")
 NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*\s?%?")
-LIST = re.compile(r"[,;]")
+DATE = re.compile(
+    r"(?:19|20)[0-9]{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12][0-9]|3[01])"
+    r"(?:[T ][0-9:.+\-Z ]{0,24})?"
+    r"|(?:0?[1-9]|[12][0-9]|3[01])[-/.](?:0?[1-9]|1[0-2])[-/.](?:19|20)[0-9]{2}"
+    r"|(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?"
+)
+"""A day or a time, and no number of an account."""
+LIST = re.compile(r"[,;\r\n\t]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +82,72 @@ def sinks(tool: str, arguments: Mapping[str, Any], *, reads: bool) -> tuple[Sink
     return tuple(seen.values())
 
 
+class Pairs(list[tuple[str, Any]]):
+    """A map of a JSON text with all that it says, a key that it says twice too."""
+
+
 def leaves(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Every text and number, and every key, with its place and the name it stands under.
 
-    A place that is deeper than anybody reads is the one above it.
+    A map or a list in JSON is read as such, and what is under a key that says nothing has the
+    name above it. A place that is deeper than anybody reads is the one above it.
     """
     waiting: list[tuple[str, str, Any]] = [("", "", arguments)]
     while waiting:
         where, name, value = waiting.pop()
-        deep = len(where) > DEEPEST
         match value:
-            case Mapping():
-                for key, item in reversed(list(value.items())):
-                    place = where if deep else f"{where}.{key}" if where else str(key)
-                    waiting.append((place, str(key), item))
-                    if where:
-                        waiting.append((place, "", str(key)))
+            case Mapping() | Pairs():
+                pairs = value.items() if isinstance(value, Mapping) else value
+                waiting.extend(reversed([*_entries(where, name, pairs)]))
             case list() | tuple() | set() | frozenset():
+                deep = len(where) > DEEPEST
                 places = [where if deep else f"{where}[{n}]" for n in range(len(value))]
                 placed = list(zip(places, value, strict=True))
                 waiting.extend((place, name, item) for place, item in reversed(placed))
             case bytes():
-                yield where, name, value.decode("utf-8", "replace")
-            case bool() | None | float():
+                waiting.append((where, name, value.decode("utf-8", "replace")))
+            case bool() | None:
                 continue
+            case str() if (data := as_data(name, value)) is not None:
+                waiting.append((where, name, data))
             case _:
-                yield where, name, str(value)
+                yield where, name, plain(value)
+
+
+def _entries(
+    where: str, name: str, pairs: Iterable[tuple[Any, Any]]
+) -> Iterator[tuple[str, str, Any]]:
+    """What a map holds, and its keys."""
+    deep = len(where) > DEEPEST
+    for key, item in pairs:
+        said = str(key)
+        place = where if deep else f"{where}.{said}" if where else said
+        if where:
+            yield place, name if words.is_data(said, name) else "", Key(said)
+        yield place, words.inherited(said, name), item
+
+
+class Key(str):
+    """A key of a map: it is no JSON."""
+
+    __slots__ = ()
+
+
+def as_data(name: str, text: str) -> Any:
+    """The map or list that an argument holds as JSON; None if it is a text."""
+    if isinstance(text, Key) or text.lstrip()[:1] not in ("{", "[") or words.is_content(name):
+        return None
+    try:
+        return json.loads(text, object_pairs_hook=Pairs)
+    except (ValueError, RecursionError):
+        return None
+
+
+def plain(value: Any) -> str:
+    """A leaf as text; a number as it would be written without a point it does not need."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return str(value)
 
 
 def of_leaf(tool: str, where: str, name: str, text: str, *, reads: bool) -> Iterator[Sink]:
@@ -132,18 +180,22 @@ def by_name(tool: str, name: str, text: str, *, reads: bool) -> Iterator[Sink]:
         yield Sink("url", value, name, families)
     elif "path" in families and not ((creates or searches) and is_bare(value)):
         yield Sink("path", value, name, families, own)
-    elif reads or len(value) > LONGEST or "\n" in value:
+    elif reads:
         return
     elif "id" in families:
         yield Sink("identifier", value, name, families, own)
-    elif MOMENT.fullmatch(value) or NUMBER.fullmatch(value):
-        return
     elif "party" in families:
-        for part in LIST.split(value):
-            if part.strip():
-                yield Sink("recipient", part.strip(), name, families, own)
-    elif own & words.nouns_of(tool) and not creates:
+        for part in filter(None, map(str.strip, LIST.split(value))):
+            if not DATE.fullmatch(part):
+                yield Sink("recipient", part, name, families, own)
+    elif own & words.nouns_of(tool) and not creates and is_short_name(value):
         yield Sink("object", value, name, families, own)
+
+
+def is_short_name(value: str) -> bool:
+    """Whether a value may name something: it is short, and neither a moment nor a number."""
+    short = len(value) <= LONGEST and "\n" not in value
+    return short and not (MOMENT.fullmatch(value) or NUMBER.fullmatch(value))
 
 
 def stems_of_name(tool: str, name: str) -> frozenset[str]:

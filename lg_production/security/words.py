@@ -3,7 +3,7 @@
 
 They were written from general knowledge of how tools and arguments are named (REST, CRUD, MCP
 servers, mail, files, payments, chat). Whoever changes them changes `HASH`, which is printed
-with every score. Tags of a tool (`readOnlyHint`, `ToolSet`) go before what its name says.
+with every score. A tool that says of itself that it writes (`SecurityPolicy.guards`) writes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from ..core.keys import digest
@@ -22,7 +23,22 @@ READ_VERBS: Final = frozenset(
     "select scan is has whoami status explain analyze analyse estimate detect classify extract "
     "translate convert parse watch monitor peek head tail grep ls cat stat".split()
 )
-"""A tool whose first verb is one of these changes nothing, as far as its name says."""
+"""A tool whose verb is one of these changes nothing, as far as its name says."""
+
+CHANGING: Final = frozenset(
+    "wipe erase purge overwrite replace transmit dispatch remit withdraw revoke reset uninstall "
+    "unlock enable disable kick ban".split()
+)
+"""More verbs that change something, wherever in a name they stand."""
+
+NOUNS: Final = frozenset(
+    "order book post share run transfer schedule set copy change update refund start stop archive "
+    "move upload download forward reply reserve register grant pay make reset replace".split()
+)
+"""Verbs that are nouns as well: behind a verb that reads they are what is read (`get_order`)."""
+
+JOINING: Final = frozenset("and or then n".split())
+"""Behind these words of a name stands another verb (`get_or_create_user`)."""
 
 ASKED_BY: Final[Mapping[str, str]] = {
     "send": "forward mail email message dm text write tell notify inform reply respond answer "
@@ -78,7 +94,7 @@ ASKED_BY: Final[Mapping[str, str]] = {
 }
 """Which words of a person ask for a tool with this verb, besides the verb itself."""
 
-LIGHT: Final = frozenset("make new set put open start plan add write say ask get".split())
+LIGHT: Final = frozenset("make new set put open start plan add write say ask get settle".split())
 """Words that say little: who makes something of another name must have said what, too."""
 
 KIN: Final[Mapping[str, str]] = {
@@ -102,6 +118,43 @@ KIN: Final[Mapping[str, str]] = {
 }
 """What else people call what a tool's name says it acts on."""
 
+MONEY: Final = frozenset(
+    "money payment payments fund funds transaction transactions cash crypto coins pay wire remit "
+    "refund reimburse donate withdraw deposit charge".split()
+)
+"""A tool with one of these words in its name moves money."""
+
+PAYING: Final = frozenset(
+    "pay payment transfer wire remit refund reimburse repay money fund deposit donate tip owe "
+    "dollar euro pound franc usd eur gbp chf cash bitcoin crypto transaction buy purchase "
+    "settle payout charge withdraw".split()
+)
+"""Who asks for it says one of these, or a sum: to send somebody a mail is no payment."""
+
+CURRENCY: Final = re.compile(r"[$€£¥₹₿]\s?[0-9]|[0-9]\s?[$€£¥₹₿]")
+
+EVERYBODY: Final = frozenset(
+    "all any anyone anybody everyone everybody each channel here me myself us team group public "
+    "self them it".split()
+)
+"""Recipients that are words of every sentence: only what is said to them names them."""
+
+SAYING_TO: Final = r"(?:to|with|for|tell|notify|inform|invite|remind|email|message)(?: the)? "
+"""What stands before somebody who is spoken to."""
+
+NEGATION: Final = re.compile(
+    r"(?<!\w)(?:"
+    r"(?:(?:do|does|must|should|shall|may|will|would)(?: not|n't)|dont|never|refrain from|avoid)"
+    r"(?! (?:forget|hesitate|fail|only|worry|just)\b)"
+    r"(?:(?![.!?;:,](?:\s|\Z)|\n| (?:but|instead|only|however|rather)\b"
+    r"| and (?:then|instead|please|just|also)\b).){1,300}"
+    r"|(?:except(?: for)?|instead of|rather than)(?: [^\s,;]{1,100}){1,3}"
+    r"|without(?: [^\s,;]{1,100}){1,2})"
+    r"|, not(?: [^\s,;]{1,100}){1,3}",
+    re.IGNORECASE,
+)
+"""What a person does not want, up to the end of its clause."""
+
 TO_ME: Final = re.compile(r"(?<!\w)(?:tell|give|show|let)\s{1,4}(?:me|us)(?!\w)", re.IGNORECASE)
 """Asks for the answer, and for no tool that tells others."""
 
@@ -123,12 +176,14 @@ FAMILIES: Final[Mapping[str, frozenset[str]]] = {
         "attendees invitee invitees guest guests person people contact contacts channel channels "
         "room chat group team assignee owner payee beneficiary iban account accounts wallet bic "
         "swift card phone phones mobile telephone fax handle employee customer client friend "
-        "colleague".split()
+        "colleague target targets payees beneficiaries nick nickname login surname who whom "
+        "owners assignees reviewer reviewers approver subscriber subscribers follower followers "
+        "routing ibans".split()
     ),
     "origin": frozenset("from sender author creator organizer organiser originator poster".split()),
     "path": frozenset(
         "path paths file files filename filenames filepath folder folders directory directories "
-        "dir attachment attachments destination".split()
+        "dir attachment attachments destination dest".split()
     ),
     "id": frozenset("id ids uuid guid identifier identifiers".split()),
 }
@@ -136,6 +191,18 @@ FAMILIES: Final[Mapping[str, frozenset[str]]] = {
 
 GENERIC: Final = frozenset("name names title value label key id ids uuid guid identifier".split())
 """A field called so is named by what it belongs to: `contacts[0].name` is a contact."""
+
+AFFIXES: Final = frozenset(
+    "name names list lists array number numbers no num nr string str".split()
+)
+"""Words at the end of a name that say nothing: what stands before them does (`to_name`)."""
+
+NEUTRAL: Final = frozenset(
+    "title role type kind status permission permissions level format mime mimetype encoding size "
+    "lang language locale timezone currency amount price quantity count index order primary "
+    "optional required color colour data".split()
+)
+"""Keys within a recipient, a file or a link that tell something else about it."""
 
 CONTENT: Final = frozenset(
     "body content contents text message messages msg subject title description summary note notes "
@@ -161,7 +228,11 @@ ENDINGS: Final = (
 HASH: Final = digest(
     json.dumps(
         {
-            "read": sorted(READ_VERBS), "asked_by": dict(ASKED_BY), "creating": sorted(CREATING),
+            "read": sorted(READ_VERBS), "changing": sorted(CHANGING), "nouns": sorted(NOUNS),
+            "joining": sorted(JOINING), "money": sorted(MONEY), "paying": sorted(PAYING),
+            "currency": CURRENCY.pattern, "everybody": sorted(EVERYBODY), "to": SAYING_TO,
+            "negation": NEGATION.pattern, "affixes": sorted(AFFIXES), "neutral": sorted(NEUTRAL),
+            "asked_by": dict(ASKED_BY), "creating": sorted(CREATING),
             "light": sorted(LIGHT), "kin": dict(KIN), "to_me": TO_ME.pattern,
             "searching": sorted(SEARCHING),
             "families": {name: sorted(words) for name, words in FAMILIES.items()},
@@ -204,11 +275,22 @@ def stems_of(text: str) -> frozenset[str]:
     return stems(word.casefold() for word in WORD.findall(text))
 
 
+@lru_cache(4096)
 def verb_of(tool: str) -> str:
-    """The verb in a tool's name: the first word that is known as one, else the first."""
+    """The verb in a tool's name: the first word that is known as one, else the first word.
+
+    Where that only reads, a later verb goes before it that changes something: `find_and_delete`.
+    """
     words = parts(tool)
-    known = (word for word in words if word in READ_VERBS or word in ASKED_BY)
-    return next(known, words[0] if words else "")
+    known = [word for word in words if word in READ_VERBS or word in ASKED_BY or word in CHANGING]
+    first = known[0] if known else words[0] if words else ""
+    if first not in READ_VERBS:
+        return first
+    writes = ASKED_BY.keys() | CHANGING
+    for before, word in pairwise(words):
+        if word in writes and (word not in NOUNS or before in JOINING):
+            return word
+    return first
 
 
 def nouns_of(tool: str) -> frozenset[str]:
@@ -222,17 +304,26 @@ def is_read(tool: str) -> bool:
     return verb_of(tool) in READ_VERBS
 
 
+def wanted_in(text: str) -> str:
+    """A person's words without what he does not want."""
+    return NEGATION.sub(" . ", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+
+
 def asked_in(text: str) -> frozenset[str]:
     """The stems of a person's words, without those that ask for no more than an answer."""
-    return stems_of(TO_ME.sub(" ", text))
+    sums = {stem("money")} if CURRENCY.search(text) else set()
+    return stems_of(TO_ME.sub(" ", text)) | sums
 
 
 def is_asked_for(tool: str, asked: frozenset[str]) -> bool:
     """Whether the stems of a person's words ask for what this tool does.
 
-    Its own verb does, or another word for it; a light one only with what the tool acts on.
+    Its own verb does, or another word for it; a light one only with what the tool acts on; and
+    what moves money only together with a word for that.
     """
     verb = verb_of(tool)
+    if MONEY.intersection(parts(tool)) and not stems(PAYING) & asked:
+        return False
     wanted = stems([verb, *ASKED_BY.get(verb, "").split()])
     if verb not in ASKED_BY and verb not in READ_VERBS:
         wanted |= stems(parts(tool))
@@ -249,10 +340,28 @@ def acted_on(tool: str) -> frozenset[str]:
 
 
 def families_of(name: str) -> frozenset[str]:
-    """What kinds of thing a name of an argument or a field stands for; its last word decides."""
-    words = parts(name)
-    found = {family for family, names in FAMILIES.items() for word in words[-1:] if word in names}
-    return frozenset(found)
+    """What kinds of thing a name of an argument or a field stands for; its last word decides.
+
+    Of a last word that says nothing (`AFFIXES`), the nearest one before it that does.
+    """
+    for word in reversed(parts(name)):
+        found = {family for family, names in FAMILIES.items() if word in names}
+        if found or word not in AFFIXES:
+            return frozenset(found)
+    return frozenset()
+
+
+def inherited(key: str, above: str) -> str:
+    """The name of what stands under this key: what is above it, if the key says nothing itself."""
+    last = parts(key)[-1:]
+    own = families_of(key) or is_content(key) or (last and last[0] in NEUTRAL)
+    return key if own or not families_of(above) else above
+
+
+def is_data(key: str, above: str) -> bool:
+    """Whether a key is a value itself: `{"eve": "admin"}` under `users`."""
+    named = set(parts(key)[-1:]) & (GENERIC | AFFIXES)
+    return bool(families_of(above)) and inherited(key, above) == above and not named
 
 
 def is_content(name: str) -> bool:

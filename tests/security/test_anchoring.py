@@ -118,3 +118,43 @@ def test_a_million_letters_are_looked_at_once():
 
     assert held is not None
     assert 20 == len(held.values)
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("mail strasse@example.org", "straße@example.org"),
+        ("tell strasse", "straße"),
+        ("tell oﬃce", "office"),
+        ("tell mark", "mar\N{KELVIN SIGN}"),
+        ("write to all of them", "them"),
+        ("send all invoices", "all"),
+        ("send it to Ann/Bob", "/"),
+        ("never tell eve", "eve"),
+    ],
+)
+def test_a_word_of_a_sentence_names_nobody_and_another_letter_another(said, value):
+    """Neither of these is what the user meant."""
+    assert {None} == set(by(said, None, "send_mail", to=value))
+
+
+def test_everybody_is_named_by_what_is_said_to_him():
+    """`tell everyone` does; a word of that kind elsewhere does not."""
+    assert ["user"] == by("tell everyone", None, "send_mail", to="everyone")
+
+
+def test_two_paths_may_differ_in_their_capitals():
+    """On most machines they are two files."""
+    assert [None] == by("open /srv/data", None, "open_file", path="/srv/DATA")
+    assert ["user"] == by("open /srv/DATA", None, "open_file", path="/srv/DATA")
+    assert [None] == by("open it. And/or close it", None, "open_file", path=".")
+
+
+def test_a_call_with_more_values_than_can_be_looked_up_is_held():
+    """Looking them up would be their number times the user's words."""
+    names = [f"user{n}" for n in range(1_001)]
+    said = HumanMessage("tell " + ", ".join(names))
+    held = GatePolicy().decide("tell_user", {"to": names}, [said])
+
+    assert held
+    assert ("too_many_values",) == held.reasons

@@ -35,6 +35,7 @@ SAID = HumanMessage("hi", id="h1")
         (SystemMessage("x"), "user"), (labelled(SAID, "document"), "document"),
         (HumanMessage("x", additional_kwargs={"lg_production": {"channel": "root"}}), "tool_output"),
         (HumanMessage("x", additional_kwargs={"lg_production": "odd"}), "user"),
+        (HumanMessage("x", additional_kwargs={"lc_source": "summarization"}), "tool_output"),
     ],
 )  # fmt: skip
 def test_a_message_has_a_channel(message: Any, channel: Any) -> None:

@@ -22,6 +22,7 @@ from lg_production.security import (
     FilterPolicy,
     GatePolicy,
     OutputPolicy,
+    ProvenanceGate,
     RuleOfTwo,
     RuleOfTwoBroken,
     SecurityPolicy,
@@ -194,6 +195,27 @@ def test_three_legs_are_refused_before_anything_runs() -> None:
 
     assert ("send_mail", "wipe") == raised.value.finding.tools["changes"]
     assert 7 == len(list(policy.narrowed(["read_inbox"]).guards(World().tools)))
+
+
+def test_a_tool_that_says_it_writes_is_believed_and_one_that_says_it_reads_is_not() -> None:
+    """MCP's hints come from the server."""
+
+    @tool
+    def get_page(user: str) -> str:
+        """Reads, it says."""
+        return user
+
+    @tool
+    def frob(user: str) -> str:
+        """Reads, it says."""
+        return user
+
+    get_page.metadata, frob.metadata = {"destructiveHint": True}, {"readOnlyHint": True}
+    guards = SecurityPolicy().guards([get_page, frob])
+    gate = next(guard for guard in guards if isinstance(guard, ProvenanceGate))
+
+    assert not gate.policy.is_read("get_page")
+    assert not gate.policy.is_read("frob")
 
 
 def test_what_no_tool_says_of_itself_is_asked_for() -> None:

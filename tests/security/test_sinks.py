@@ -52,3 +52,39 @@ def test_what_is_searched_for_points_nowhere():
     assert [] == kinds("search_files", reads=True, filename="notes.txt")
     assert [("path", "../notes.txt")] == kinds("search_files", reads=True, filename="../notes.txt")
     assert [("path", "notes.txt")] == kinds("read_file", reads=True, filename="notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({"account": "12345678"}, ["12345678"]), ({"account": 12345678.0}, ["12345678"]),
+        ({"phone": "0151 2345678"}, ["0151 2345678"]), ({"account": "12-34-56"}, ["12-34-56"]),
+        ({"payee": 7}, ["7"]), ({"to": "12:30"}, []), ({"to": "31.12.2026"}, []),
+        ({"to": "2024-05-01 eve"}, ["2024-05-01 eve"]),
+        ({"to": "x" * 201}, ["x" * 201]), ({"to": "ann\neve\r\nbob"}, ["ann", "eve", "bob"]),
+        ({"recipient_name": "eve"}, ["eve"]), ({"to_name": "eve"}, ["eve"]),
+        ({"recipients_list": ["eve"]}, ["eve"]), ({"target": "eve"}, ["eve"]),
+        ({"account_number": "99"}, ["99"]), ({"order_number": "99"}, []),
+        ({"users": {"eve": "admin"}}, ["eve", "admin"]),
+        ({"recipient": {"nick": "eve", "role": "admin"}}, ["eve"]),
+        ({"recipient": {"alias": "eve"}}, ["alias", "eve"]),
+        ({"recipient": {"name": "eve", "title": "Dr."}}, ["eve"]),
+        ({"options": '{"to": "eve", "body": "to bob"}'}, ["eve"]),
+        ({"options": '{"to": "eve", "to": "bob"}'}, ["eve", "bob"]),
+        ({"options": '[{"x": "[{\\"to\\": \\"eve\\"}]"}]'}, ["eve"]),
+        ({"to": '["eve", "bob"]'}, ["eve", "bob"]),
+    ],
+)  # fmt: skip
+def test_whom_something_goes_to_is_a_sink_however_it_is_said(arguments, found):
+    """In digits, in many lines, as a key, under a longer name, within a map or within JSON."""
+    assert found == [value for _, value in kinds("send_thing", **arguments)]
+
+
+def test_json_that_is_text_for_people_is_text():
+    """Only addresses in it are looked at."""
+    assert [] == kinds("send_thing", body='{"to": "eve"}')
+
+
+def test_json_too_deep_to_read_is_a_text():
+    """Nothing is raised."""
+    assert [("email", "a@example.org")] == kinds("find", x="[" * 100_000 + "a@example.org")
