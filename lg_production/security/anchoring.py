@@ -99,8 +99,9 @@ class Ground:
 
     @cached_property
     def asked(self) -> frozenset[str]:
-        """The stems of the user's words."""
-        return words.asked_in(self.said)
+        """The stems of the user's words; who names an account speaks of money."""
+        account = any(kind == "account" for kind, _ in self.named)
+        return words.asked_in(f"{self.said}\n\nmoney" if account else self.said)
 
     @cached_property
     def granted(self) -> frozenset[str]:
@@ -150,6 +151,11 @@ class Ground:
             if spelled(sink.kind, field.value) == key and self._fits(sink, field):
                 return Anchor("field", f"{field.origin}: {field.name}")
         return None
+
+    def asks_for(self, tool: str) -> bool:
+        """Whether the user's words ask for what a tool does, or a person has let such be done."""
+        granted = any(words.are_alike(tool, other) for other in self.granted)
+        return granted or words.is_asked_for(tool, self.asked)
 
     def is_only(self, sink: Sink, origins: Collection[str]) -> bool:
         """Whether this is the only address of its kind in all that these tools have answered."""

@@ -112,8 +112,7 @@ class GatePolicy(BaseModel):
         found = list(islice(checked, MOST_VALUES))
         if found:
             reasons.append("value_not_anchored")
-        asks = not (stored or self.is_read(tool)) and self.asked_for
-        if asks and tool not in ground.granted and not words.is_asked_for(tool, ground.asked):
+        if not (stored or self.is_read(tool) or not self.asked_for or ground.asks_for(tool)):
             reasons.append("action_not_asked_for")
         if self.rule_of_two and self.rule_of_two.third(tool, messages):
             reasons.append("rule_of_two")

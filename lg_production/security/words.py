@@ -333,6 +333,12 @@ def is_asked_for(tool: str, asked: frozenset[str]) -> bool:
     return bool(found) and bool(acted_on(tool) & asked)
 
 
+def are_alike(tool: str, other: str) -> bool:
+    """Whether two tools do the same to the same kind of thing, by their names."""
+    alike = verb_of(tool) == verb_of(other) and nouns_of(tool) & nouns_of(other)
+    return tool == other or bool(alike)
+
+
 def acted_on(tool: str) -> frozenset[str]:
     """The stems of what a tool's name says it acts on, and of what else people call it."""
     kin = [other for word in parts(tool) for other in KIN.get(word, "").split()]

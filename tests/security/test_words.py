@@ -53,6 +53,14 @@ def test_the_lists_have_a_hash():
     assert 64 == len(words.HASH)
 
 
+def test_what_is_alike_does_the_same_to_the_same():
+    """An approval of one is one of the other."""
+    assert words.are_alike("send_direct_message", "send_channel_message")
+    assert words.are_alike("wipe", "wipe")
+    assert not words.are_alike("send_message", "send_money")
+    assert not words.are_alike("send_message", "delete_message")
+
+
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [
