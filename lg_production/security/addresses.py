@@ -13,19 +13,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
-from urllib.parse import unquote
 
-from .hosts import FOLDED, canonical_host, ipv6, named, readings, spelled_ip
+from .hosts import FOLDED, canonical_host, decodings, named, readings
+from .networks import ips_in
 from .tlds import TLDS, WORDS
 
 Kind: TypeAlias = Literal["url", "email", "ip"]
 
-ROUNDS = 3
-"""How often percent-encoding and HTML entities are undone."""
+MOST = 64
+"""Hosts of one URL."""
 NESTED = 256
 """Characters of an address inside of another."""
 SPECIAL = frozenset({"http", "https", "ws", "wss", "ftp"})
 
+SCRIPT = "|".join(r"[\t\r\n]{0,9}".join(f"{who}script") for who in ("java", "vb", "live", "j"))
+OPAQUE = re.compile(
+    rf"""(?<![a-zA-Z0-9.+\-])(?:
+      (data):(?:(?:text|image|audio|video|font|application|model|multipart|message|example)
+        /[\w.+\-]{{1,90}})?(?:;[\w.+\-]{{1,40}}(?:=[^\s;,<>]{{0,90}})?){{0,9}},
+    | ({SCRIPT}):(?:[\w$.%\\]{{0,64}}[(=`\[]|(?<!```javascript:)[/{{+!~'"%;])
+    | (blob|filesystem):(?=https?:|null/|file:|[0-9a-f]{{8}}-))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Schemes without slashes, before what a program takes for an URL and no sentence has."""
+ROUTE = re.compile(r"(?:,@[^\s<>@,:]{1,64}){0,8}:[^\s<>@,:]{1,64}@[\w\[]")
+"""Behind the first relay of a route, as in `@relay:ann@example.org`."""
+NO_MAILTO = re.compile(r"[\s<>\"']")
 SLASHES = re.compile(r":[/\\]*|[/\\]{2,}")
 SCHEME = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.\-]{0,30})\Z")
 STRICT = re.compile(r"[^\s/\\?#\x00-\x1f]*")
@@ -37,27 +50,14 @@ NO_SCHEME = re.compile(r"[^a-zA-Z0-9+.\-]")
 NEARBY = re.compile(r"(?<![\w.@/\\\-])localhost(?=[:/])", re.IGNORECASE)
 SOLD = frozenset({"com", "net", "org", "edu", "gov"})
 """Domains that nobody calls a function."""
+QUOTED = re.compile(r'"[^"\r\n]{0,64}"\Z')
 NO_LOCAL = frozenset("<>()[],;:\\\"'@=&?/")
 DOMAIN = re.compile(r"\[[0-9a-fA-F:.xIPvVi]{2,60}\]|[^\s<>()\[\],;:\\\"'@=&?/!#$*{}|`^+~]{1,256}")
 WORD = re.compile(r"""[^\s<>()\[\]{},;:\\"'@=&?/!#$*|`^+~\x00-\x1f]+""")
 PORT_OR_PATH = re.compile(r":[0-9]{1,5}(?![0-9.])|[/?#](?=[^\s\"'<>)\]])")
-QUAD = re.compile(
-    r"(?<![\w.])(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(?:\.(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})){0,3}"
-    r"(?![\w]|\.\w)"
-)
-COLONS = re.compile(r"(?<![\w:.])[0-9a-fA-F:.]+(?![\w:])")
 BRACKET = re.compile(r"[()\[\]{}]|[,;|](?=[a-zA-Z][a-zA-Z0-9+.\-]{0,30}:[/\\]{2}|www\.)")
 """What may end an address within: a bracket, or what stands between two addresses."""
 CLOSES = {"(": ")", "[": "]", "{": "}"}
-ENTITY = re.compile(
-    r"&(?:#(?:[xX]0{0,64}([0-9a-fA-F]{1,6})|0{0,64}([0-9]{1,7}))|([A-Za-z]{2,8}));?"
-)
-NAMED = {
-    "period": ".", "sol": "/", "colon": ":", "commat": "@", "amp": "&", "num": "#", "quest": "?",
-    "bsol": "\\", "equals": "=", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ",
-    "Tab": "\t", "NewLine": "\n", "shy": "", "lowbar": "_", "percnt": "%", "hyphen": "-",
-}  # fmt: skip
-ESCAPED = re.compile(r"\\(?:u00|x)([0-9a-fA-F]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +91,6 @@ def found(text: str) -> tuple[Address, ...]:
                 one = Address(one.kind, one.value, one.host, one.scheme)  # noqa: PLW2901
             seen.setdefault((one.kind, one.value, one.host), one)
     return tuple(seen.values())
-
-
-def decodings(text: str) -> Iterator[str]:
-    """The text, and what it reads once what is encoded in it is decoded."""
-    yield text
-    for _ in range(ROUNDS):
-        plain = text
-        if "%" in plain:
-            plain = unquote(plain)
-        if "&" in plain:
-            plain = ENTITY.sub(_entity, plain)
-        if "\\" in plain:
-            plain = ESCAPED.sub(lambda m: chr(int(m[1], 16)), plain)
-        if plain == text:
-            return
-        text = plain
-        yield text
-
-
-def _entity(match: re.Match[str]) -> str:
-    if match[3]:
-        return NAMED.get(match[3], match[0])
-    code = int(match[1], 16) if match[1] else int(match[2])
-    return chr(code) if code < 0x110000 else match[0]
 
 
 def canonical_url(text: str) -> str:
@@ -179,6 +155,7 @@ def occurrences(text: str) -> Iterator[Address]:
 
 def _scan(text: str) -> Iterator[Address]:
     yield from _with_slashes(text)
+    yield from _opaque(text)
     if "@" in text:
         yield from _emails(text)
     if "." in text:
@@ -187,7 +164,8 @@ def _scan(text: str) -> Iterator[Address]:
         tail = TAIL.match(text, match.end(), match.end() + NESTED)
         stop = _trimmed(text, match.end(), tail.end() if tail else match.end())
         yield Address("url", text[match.start() : stop], "localhost", "", match.start(), stop)
-    yield from _ips(text)
+    for start, end, host in ips_in(text):
+        yield Address("ip", text[start:end], host, "", start, end)
 
 
 def _with_slashes(text: str) -> Iterator[Address]:
@@ -207,10 +185,23 @@ def _with_slashes(text: str) -> Iterator[Address]:
             continue
         if slashes and not scheme and start and text[start - 1] == ":":
             continue
-        for host in _hosts(text, match.end(), sure=bool(scheme) and slashes > 1):
+        sure, several = bool(scheme) and slashes > 1, scheme not in SPECIAL
+        for host in _hosts(text, match.end(), sure=sure, several=several):
             one = _address(text, start, match.end(), host, scheme, until if start >= done else 0)
             done = max(done, one.end)
             yield one
+
+
+def _opaque(text: str) -> Iterator[Address]:
+    """What has a scheme and no host: whoever opens it runs it, or reads what it holds."""
+    done = 0
+    for match in OPAQUE.finditer(text):
+        start, place = match.span()
+        limit = len(text) if start >= done else min(len(text), start + NESTED)
+        done = max(done, end := TAIL.match(text, place, limit).end())  # type: ignore[union-attr]
+        scheme = re.sub(r"\s", "", match[match.lastindex or 0]).lower()
+        end = max(place, _trimmed(text, start, end))
+        yield Address("url", text[start:end], "", scheme, start, end)
 
 
 def _scheme_before(text: str, colon: int) -> str:
@@ -221,7 +212,7 @@ def _scheme_before(text: str, colon: int) -> str:
     return run[::-1].lstrip("0123456789+.-")
 
 
-def _hosts(text: str, place: int, *, sure: bool) -> Iterator[str]:
+def _hosts(text: str, place: int, *, sure: bool, several: bool) -> Iterator[str]:
     """The hosts that a program may read here; "" where it is surely one and cannot be read."""
     limit = len(text) if sure else place + 300
     strict = STRICT.match(text, place, limit)[0]  # type: ignore[index]
@@ -235,6 +226,9 @@ def _hosts(text: str, place: int, *, sure: bool) -> Iterator[str]:
             seen += [host for host in hosts if sure or _is_public(host)]
         else:
             seen += [host for host in hosts if _is_public(host)]
+    if sure and several and "," in strict:  # clients of databases know more than one
+        for one in strict.rpartition("@")[2].split(",", MOST):
+            seen += _hosts_of(one)
     after = text[place + len(strict) : place + len(strict) + 300]
     seen += [host for host in _disputed(strict, after) if _is_public(host)]
     yield from dict.fromkeys(seen or ([""] if sure else []))
@@ -280,61 +274,84 @@ def _address(text: str, start: int, place: int, host: str, scheme: str, until: i
 
 def _trimmed(text: str, start: int, end: int) -> int:
     """Where an address ends: before a bracket that it did not open, and not with punctuation."""
-    inside = text[start:end]
-    return start + (_kept_of_short(inside) if len(inside) <= NESTED else _kept(inside))
+    if end - start <= NESTED:
+        return start + _kept_of_short(text[start:end])
+    return _kept(text, start, end)
 
 
-def _kept(text: str) -> int:
+def _kept(text: str, start: int, end: int) -> int:
     depth = {")": 0, "]": 0, "}": 0}
-    for match in BRACKET.finditer(text):
+    for match in BRACKET.finditer(text, start, end):
         bracket = match[0]
         if bracket in CLOSES:
             depth[CLOSES[bracket]] += 1
         elif depth.get(bracket):
             depth[bracket] -= 1
         else:
-            text = text[: match.start()]
+            end = match.start()
             break
-    return len(text.rstrip(".,;:!?*_"))
+    while end > start and text[end - 1] in ".,;:!?*_":
+        end -= 1
+    return end
 
 
-_kept_of_short = lru_cache(4_096)(_kept)
+@lru_cache(4_096)
+def _kept_of_short(text: str) -> int:
+    return _kept(text, 0, len(text))
 
 
 def _emails(text: str) -> Iterator[Address]:
+    some = re.search(r"mailto:|git@", text, re.IGNORECASE) is not None
     for match in AT.finditer(text):
         at = match.start()
         start = _local_start(text, at)
         domain = DOMAIN.match(text, at + 1)
-        if start == at or domain is None:
+        if domain is None or (start == at and not ROUTE.match(text, domain.end())):
             continue
         written = domain[0].rstrip(".-_%")
+        sure = start == at or (some and _is_written_to(text, at, domain.end()))
         for one in filter(None, (written, _without_sentence(written))):
-            host = _mail_host(one)
+            host = _mail_host(one, sure=sure)
             if host is not None:
                 end = at + 1 + len(one)
                 yield Address("email", text[start:end], host, "", start, end)
+        relay = text[start:at].strip('"').rpartition("%")
+        host = canonical_host(relay[2]) if relay[1] else None
+        if host and host.rpartition(".")[2] in TLDS:
+            yield Address("email", text[start : domain.end()], host, "", start, domain.end())
+
+
+def _is_written_to(text: str, at: int, end: int) -> bool:
+    """Whether any name behind this @ is a host: in `mailto:`, and in `git@name:path`."""
+    before = text[max(0, at - 264) : at].lower()
+    if before.endswith("git") and not re.match(r"[\w.+\-]", before[-4:-3]):
+        return text[end : end + 1] == ":"
+    _, mailto, inside = before.rpartition("mailto:")
+    return bool(mailto) and NO_MAILTO.search(inside) is None
 
 
 def _local_start(text: str, at: int) -> int:
-    """Where the part before an @ begins; at its closing quote if it is quoted."""
+    """Where the part before an @ begins; at its opening quote if it is quoted."""
     start = at
     while start and at - start < 256:
         letter = text[start - 1]
         if letter.isspace() or letter in NO_LOCAL:
             break
         start -= 1
-    return start - 1 if start == at and text[max(0, at - 1) : at] == '"' else start
+    if start == at and text[max(0, at - 1) : at] == '"':
+        quoted = QUOTED.search(text, max(0, at - 66), at)
+        return quoted.start() if quoted else at - 1
+    return start
 
 
-def _mail_host(written: str) -> str | None:
+def _mail_host(written: str, *, sure: bool) -> str | None:
     if written.startswith("["):
         inner = written[1:-1]
         return canonical_host(f"[{inner[5:]}]" if inner[:5].lower() == "ipv6:" else inner)
     host = canonical_host(written)
     if host is None or host.rpartition(".")[2].isdigit():
         return None
-    return host if "." in host or host == "localhost" else None
+    return host if sure or "." in host or host == "localhost" else None
 
 
 def _bare(text: str) -> Iterator[Address]:
@@ -381,20 +398,3 @@ def _is_bare_host(word: str, lead: bool, followed: bool) -> bool:
     if last not in TLDS:
         return lead and "." in word[4:]
     return lead or followed or last not in WORDS
-
-
-def _ips(text: str) -> Iterator[Address]:
-    """IP addresses by themselves, in the notations that nothing else is written in."""
-    for match in QUAD.finditer(text):
-        parts = match[0].split(".")
-        odd = any(part[:2] in ("0x", "0X") for part in parts)
-        if len(parts) == 4 or (odd and len(parts) > 1):
-            for host in readings(match[0]):
-                yield Address("ip", match[0], host, "", match.start(), match.end())
-    if "::" in text or text.count(":") > 6:
-        for match in COLONS.finditer(text):
-            word = match[0].rstrip(".")
-            groups = sum(1 for part in word[:64].split(":") if part)
-            if len(word) <= 45 and (groups > 1 or word == "::1") and (ip := ipv6(word)):
-                stop = match.start() + len(word)
-                yield Address("ip", word, spelled_ip(ip), "", match.start(), stop)

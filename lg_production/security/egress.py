@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
@@ -15,25 +14,23 @@ from ..core.events import Observer
 from ..core.steps import Emit, Steps, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import EgressDenied
-from . import words
-from .addresses import Address, decodings, found
+from .addresses import SPECIAL, Address
 from .held import Held, HeldValue
-from .hosts import canonical_host, ip_of, readings
+from .hosts import canonical_host, ip_of, is_shared
 from .networks import Network, is_listed, is_public
+from .places import addresses_of, breaks_a_header
 from .questions import settle, told
 from .sinks import leaves
 
 Reason: TypeAlias = Literal[
     "host_not_allowed", "email_not_allowed", "private_address", "address_not_allowed",
-    "scheme_not_allowed", "host_unreadable",
+    "scheme_not_allowed", "host_unreadable", "line_break_in_header",
 ]  # fmt: skip
 
 INTERNAL = ("localhost", "local", "internal", "intranet", "lan", "corp", "home", "home.arpa")
 """Names that mean a machine nearby: `*` does not allow them."""
-CONTROLS = re.compile(r"[\t\r\n]")
-AUTHORITY = re.compile(
-    r"(?:(?:[a-zA-Z][a-zA-Z0-9+.\-]{0,30}:(?=[/\\])|(?i:https?|wss?|ftp):))?[/\\]*([^/\\?#\s]{1,1024})"
-)
+WITH_HOST = SPECIAL | {"file"}
+"""Schemes whose URL says nothing without a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,11 @@ class EgressPolicy(BaseModel):
     """What may be reached. Nothing is, unless it is listed.
 
     `hosts`: `example.com` is that host alone, `*.example.com` every host below it and not itself,
-    `*` every public name. `emails`: an address, or `@example.com`, or `@*.example.com`; the part
-    before the @ counts in any case. `networks`: IP networks; a private one must be listed as such.
-    `schemes`: of URLs; one without a scheme is allowed.
+    `*` every public name. `emails`: an address, or `@example.com`, or `@*.example.com`, or `*` for
+    every address at a public name; the part before the @ counts in any case. `networks`: IP
+    networks; a private one must be listed as such. `schemes`: of URLs; one without a scheme is
+    allowed, and so is `mailto:` to addresses that are. A star below which strangers register
+    names (`*.com`, `*.co.uk`, `*.github.io`) is a `ValueError`, as far as `is_shared` knows them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,9 +71,11 @@ class EgressPolicy(BaseModel):
         listed = set()
         for email in emails:
             local, at, domain = email.rpartition("@")
-            if not at:
-                raise ValueError(f"an e-mail address, or @domain, not {email!r}")
-            listed.add(f"{local.casefold()}@{pattern(domain)}")
+            if email != "*" and (not at or domain == "*"):
+                raise ValueError(
+                    f"an e-mail address, @example.com, or '*' for everybody's, not {email!r}"
+                )
+            listed.add(f"{local.casefold()}@{pattern(domain)}" if at else email)
         return frozenset(listed)
 
     @model_validator(mode="after")
@@ -92,6 +93,8 @@ class EgressPolicy(BaseModel):
             return None if self._allows_mail(address) else "email_not_allowed"
         if address.scheme and address.scheme not in self.schemes:
             return "scheme_not_allowed"
+        if address.scheme and not address.host and address.scheme not in WITH_HOST:
+            return None
         return self.refuses_host(address.host)
 
     def refuses_host(self, host: str) -> Reason | None:
@@ -116,23 +119,32 @@ class EgressPolicy(BaseModel):
                 if reason is not None:
                     key = (where, address.value, address.host)
                     refused.setdefault(key, Refusal(where, address, reason))
+            if breaks_a_header(where, name, text):
+                line = Address("email", text, "")
+                refused[where, text, "\n"] = Refusal(where, line, "line_break_in_header")
         return tuple(refused.values())
 
     def _allows_mail(self, address: Address) -> bool:
         local = address.value.rpartition("@")[0].casefold()
         own = {email[1:] for email in self.emails if email.startswith("@")}
         listed = f"{local}@{address.host}" in self.emails
-        return bool(address.host) and (listed or fits(address.host, own))
+        anybody = "*" in self.emails and not is_internal(address.host)
+        return bool(address.host) and (listed or anybody or fits(address.host, own))
 
 
 def pattern(host: str) -> str:
-    """A host of a policy in one spelling. Raises `ValueError` for what is none."""
+    """A host of a policy in one spelling. Raises `ValueError` for what is none, or everybody's."""
     if host == "*":
         return host
     star = "*." if host.startswith("*.") else ""
     name = canonical_host(host.removeprefix("*."))
     if name is None or ip_of(name) is not None:
         raise ValueError(f"{host!r} is no host name; IP addresses are listed as networks")
+    if star and is_shared(name):
+        raise ValueError(
+            f"below {name!r} anybody can have a name: list the domains that you mean, "
+            f"as '*.yours.{name}', or '*' for every public one, not {host!r}"
+        )
     return star + name
 
 
@@ -147,40 +159,6 @@ def fits(host: str, patterns: frozenset[str] | set[str]) -> bool:
 def is_internal(host: str) -> bool:
     """Whether a name is one of a machine nearby: without a dot, or under such a domain."""
     return "." not in host or any(host == n or host.endswith(f".{n}") for n in INTERNAL)
-
-
-def addresses_of(name: str, text: str) -> Iterator[Address]:
-    """The addresses in one argument; of one that is called an address, its whole value is one."""
-    inside = found(text)
-    yield from inside
-    families = words.families_of(name)
-    if "url" in families or "ip" in words.parts(name):
-        for reading in decodings(CONTROLS.sub("", text.strip(" \t\r\n\0"))):
-            if reading != text:
-                yield from found(reading)
-            yield from _whole(reading)
-    elif "party" in families and "@" in text:
-        known = {one.value for one in inside}
-        for part in re.split(r"[,;\s<>]+", text):
-            local, at, domain = part.rpartition("@")
-            if at and local and part not in known:
-                yield Address("email", part, canonical_host(domain) or "")
-
-
-def _whole(text: str) -> Iterator[Address]:
-    """A value that is a host, whatever it looks like: `localhost`, `2130706433`, `127.1`."""
-    match = AUTHORITY.match(text)
-    relative = text.startswith(("/", "#", "?")) and not text.startswith("//")
-    if match is None or relative or text[match.end() : match.end() + 1].isspace():
-        return
-    place = match[1].rpartition("@")[2]
-    host, _, port = place.rpartition(":")
-    bare = host if host and (port.isdigit() or not port) and "]" not in port else place
-    for one in readings(bare):
-        yield Address("url", text, one)
-    if place.count(":") > 1:
-        for one in readings(f"[{place}]"):
-            yield Address("url", text, one)
 
 
 class Egress(ToolWrapper):
@@ -232,6 +210,7 @@ WHY: Mapping[Reason, str] = {
     "address_not_allowed": "it points to an IP address that is not allowed",
     "scheme_not_allowed": "it uses a kind of address that is not allowed",
     "host_unreadable": "it points to a host that cannot be read",
+    "line_break_in_header": "a line break would write another header",
 }
 
 

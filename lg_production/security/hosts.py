@@ -5,17 +5,24 @@ another, ß is ss to one and itself to another). `readings` gives every host tha
 that who checks one checks all.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as text
+
 from __future__ import annotations
 
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
+from .tlds import TLDS
+
 IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+ROUNDS = 3
+"""How often percent-encoding and HTML entities are undone."""
 LONGEST = 1_024
 """Characters of a host that are looked at; a name has at most 253."""
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?")
@@ -27,6 +34,34 @@ IGNORED = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
 """Characters that are not seen and that a name does not keep."""
+
+ENTITY = re.compile(
+    r"&(?:#(?:[xX]0{0,64}([0-9a-fA-F]{1,6})|0{0,64}([0-9]{1,7}))|([A-Za-z]{2,8}));?"
+)
+NAMED = {
+    "period": ".", "sol": "/", "colon": ":", "commat": "@", "amp": "&", "num": "#", "quest": "?",
+    "bsol": "\\", "equals": "=", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ",
+    "Tab": "\t", "NewLine": "\n", "shy": "", "lowbar": "_", "percnt": "%", "hyphen": "-",
+}  # fmt: skip
+ESCAPED = re.compile(r"\\(?:u00|x)([0-9a-fA-F]{2})")
+
+SECOND = frozenset(
+    "ac co com edu gen go gob gouv gov govt gv ltd mil ne net nom or org plc sch".split()
+)
+"""Second-level labels under which countries register names: `co.uk`, `com.au`."""
+SHARED = frozenset(
+    "me.uk id.au asn.au in.th uk.com us.com eu.com de.com gb.net br.com cn.com jp.net co.com "
+    "com.de github.io gitlab.io bitbucket.io readthedocs.io vercel.app netlify.app web.app run.app "
+    "firebaseapp.com appspot.com herokuapp.com onrender.com fly.dev pages.dev workers.dev "
+    "cloudfront.net s3.amazonaws.com azurewebsites.net blob.core.windows.net cloudapp.net "
+    "blogspot.com wordpress.com ngrok.io ngrok.app ngrok-free.app trycloudflare.com repl.co "
+    "glitch.me surge.sh duckdns.org nip.io sslip.io ts.net hf.space streamlit.app".split()
+)
+"""Domains below which strangers have names."""
+PRIVATE = frozenset(
+    "alt corp example home internal intranet invalid lan local localhost private test".split()
+)
+"""Top-level domains that nobody registers names under."""
 
 
 class _Folded(dict[int, str]):
@@ -131,9 +166,45 @@ def spelled_ip(address: IP) -> str:
     return str(address)
 
 
+def is_shared(name: str) -> bool:
+    """Whether strangers can have names below this one: a top-level domain, or one like `co.uk`.
+
+    It knows all of IANA's, and the usual ones of two labels. It is no full public suffix list:
+    below a name that it does not know a star means what it says.
+    """
+    first, _, last = name.rpartition(".")
+    if not first:
+        return name in TLDS and name not in PRIVATE
+    return name in SHARED or (len(last) == 2 and first in SECOND)
+
+
 def ip_of(host: str) -> IP | None:
     """The address that a canonical host is; None for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def decodings(text: str) -> Iterator[str]:
+    """The text, and what it reads once what is encoded in it is decoded."""
+    yield text
+    for _ in range(ROUNDS):
+        plain = text
+        if "%" in plain:
+            plain = unquote(plain)
+        if "&" in plain:
+            plain = ENTITY.sub(_entity, plain)
+        if "\\" in plain:
+            plain = ESCAPED.sub(lambda m: chr(int(m[1], 16)), plain)
+        if plain == text:
+            return
+        text = plain
+        yield text
+
+
+def _entity(match: re.Match[str]) -> str:
+    if match[3]:
+        return NAMED.get(match[3], match[0])
+    code = int(match[1], 16) if match[1] else int(match[2])
+    return chr(code) if code < 0x110000 else match[0]

@@ -1,4 +1,8 @@
-"""What must not leave: secrets, by their well-known shapes, and canaries, in any guise."""
+"""What must not leave: secrets, by their well-known shapes, and canaries, in any guise.
+
+A secret is found in the text as it stands, in what is left of it without markup and what is
+unseen, and where it is spread over blanks. Who encodes it (base64, rot13, backwards) hides it.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,25 @@ import base64
 import codecs
 import hmac
 import re
+import unicodedata
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
+from typing import TypeAlias
 
-from .hosts import FOLDED
+from .hosts import FOLDED, IGNORED
 
 # ------------------------------------------------------------------------------- secrets
 
-B, E = r"(?<![A-Za-z0-9_\-])", r"(?![A-Za-z0-9_\-])"
-"""No letter of a token before it, and none behind it."""
+B, E = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+"""No letter or digit before it, and none behind it."""
+COMMON = frozenset(
+    {"openai_key", "huggingface_token", "sendgrid_key", "twilio_key", "jwt", "telegram_token"}
+)
+"""Those whose beginning may be the end of a word."""
 TOKENS: tuple[tuple[str, str, float], ...] = (
     ("aws_access_key", r"(?:AKIA|ASIA|ABIA|ACCA)([A-Z2-7]{16})", 3.0),
     ("github_token", r"gh[pousr]_([A-Za-z0-9]{36,251})", 3.5),
@@ -44,6 +56,10 @@ TOKENS: tuple[tuple[str, str, float], ...] = (
         3.5,
     ),
 )
+USER = r"(?<![a-zA-Z0-9+.\-])[a-zA-Z][a-zA-Z0-9+.\-]{1,20}://[^\s:/@\"'<>?#]{0,64}:"
+"""An URL up to its password, which in one of the web must be no word."""
+CHARACTER = r"(?:[^\s\"'`<>(){}\[\]\\&;,]|[&;,](?![\w .\-]{0,32}=)(?=[^\s\"'<>]))"
+"""A character of a password; an & or a semicolon may also begin the next of several settings."""
 PLACES: tuple[tuple[str, str, float], ...] = (
     (
         "slack_webhook",
@@ -62,10 +78,12 @@ PLACES: tuple[tuple[str, str, float], ...] = (
     (
         "url_password",
         (
-            r"(?<![a-zA-Z0-9+.\-])[a-z][a-z0-9+.\-]{1,20}://[^\s:/@\"'<>]{1,64}:"
-            r"([^\s:/@\"'<>{}$%]{8,128})@[a-zA-Z0-9]"
+            rf"(?:(?!(?i:https?|wss?|ftp):){USER}|{USER}"
+            r"(?=[a-zA-Z]{0,127}(?:[^a-zA-Z\s/@\"'<>]|@[^\s/@\"'<>]{1,127}@)))"
+            r"(?![0-9]{1,5}[/?#]|[$%<({\[*])"
+            r"((?:[^\s/@\"'<>{}\\`]|@(?=[^\s/@\"'<>]{1,128}@)){4,128})@(?=[a-zA-Z0-9\[])"
         ),
-        2.8,
+        0.0,
     ),
     (
         "assigned",
@@ -77,14 +95,55 @@ PLACES: tuple[tuple[str, str, float], ...] = (
         ),
         4.0,
     ),
+    (
+        "assigned",
+        (
+            r"(?i:passw(?:or)?d|passphrase|passwort|pwd|secret)"
+            r"[\"']?\s{0,3}(?:[:=|]=?|[=\-]>|>|\sis\s)\s{0,3}[\"']?(?![$%({\[<*/])"
+            rf"(?={CHARACTER}{{0,127}}[!@#$%^&*?~+|;,])({CHARACTER}{{10,128}})"
+        ),
+        3.0,
+    ),
 )
-SHAPES: tuple[tuple[str, re.Pattern[str], float], ...] = (
-    *((name, re.compile(f"{B}{shape}{E}"), least) for name, shape, least in TOKENS),
-    *((name, re.compile(shape), least) for name, shape, least in PLACES),
-)
+Shapes: TypeAlias = tuple[tuple[str, re.Pattern[str], float], ...]
 """Kind, shape with the secret part in its group, and the least entropy of that, bits a letter."""
 
-MIXED = frozenset({"assigned", "url_password", "openai_key"})
+WHOLE: Shapes = tuple(
+    (name, re.compile((B if name in COMMON else "") + shape + E), least)
+    for name, shape, least in TOKENS
+)
+PLACED: Shapes = tuple((name, re.compile(shape), least) for name, shape, least in PLACES)
+SPREAD: Shapes = tuple(
+    (name, re.compile(re.sub(r"\}\)\Z", "}?)", shape)), least) for name, shape, least in TOKENS
+)
+"""The shapes of tokens, as short as they may be."""
+SIGNLESS: Shapes = tuple(one for one in SPREAD if r"\-" not in one[1].pattern)
+HEADS = re.compile(
+    r"AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_pat_|gl(?:pat|dt|rt|ptt|soat)-|xox[abeoprs]-"
+    r"|[sr]k_live_|whsec_|AIza|GOCSPX-|sk-|hf_|npm_|pypi-AgE|SG\.|SK[0-9a-f]{4}|do[opr]_v1_"
+    r"|shp(?:at|ca|pa|ss)_|[0-9]{8,10}:AA|AGE-SECRET-KEY-1|eyJ"
+)
+"""How a token of each shape begins: where none does, none is looked for."""
+
+COATS = re.compile(
+    r"(?P<gap></?[a-zA-Z!][^<>]{0,200}>|\*+|`+|~~|__|\|\||\\(?=[_\-*])"
+    rf"|&(?:shy|nbsp|zwn?j|ZeroWidthSpace|NoBreak);|{IGNORED.pattern})"
+    r"|&#(?:[xX](?P<hex>[0-9a-fA-F]{1,5})|(?P<dec>[0-9]{1,6}));"
+    r"|(?:%|\\x|\\u00)(?P<code>[2-7][0-9a-fA-F])"
+    "|(?P<wide>[\u24b6-\u24e9\uff10-\uff5e\U0001d400-\U0001d7ff])"
+)
+"""What stands within a word and is not seen, and letters that are written in another way."""
+BLANKS = re.compile(
+    r"(?:\s|\\[nrt]|(?<=\n)[\-*+>|](?=\s))+|[\"']\s{0,9}[+.&,]?\s{0,9}[\"']|(?<=\b\w)[^\w\s]\s{0,3}(?=\w\b)"
+)
+"""What parts the pieces of one word: blanks, quotes, and any sign between single letters."""
+SIGNS = re.compile(r"\W+")
+"""What parts the pieces of a word that has no signs of its own."""
+WORD = re.compile(r"[A-Za-z]?[a-z]{2,}")
+NO_TOKEN = re.compile(r"[^A-Za-z0-9_\-]")
+LONGEST = 2_000
+
+MIXED = frozenset({"assigned", "openai_key"})
 """Shapes that words of a language have, too: their secret must look like no word."""
 PRETENDED = re.compile(
     r"example|placeholder|your[_\-]|changeme|dummy|sample|redacted|xxxx|0{8}|1234567|abcdefg"
@@ -92,6 +151,17 @@ PRETENDED = re.compile(
     re.IGNORECASE,
 )
 """What documentation writes in the place of a secret."""
+WEAK = re.compile(
+    r"(?:pass|passwd|pass?wd|pwd?|token|key|guest|root|admin|user(?:name)?|test|foo|bar|demo|hunter"
+    r"|my|some|the|db|postgres|mysql|x+|tiger)[\d_.!\-]*",
+    re.IGNORECASE,
+)
+"""What it writes in the place of a password."""
+
+
+REMOVED = "[{} removed]"
+REMOVED_PASSWORD = REMOVED.format("url_password")
+"""What stands in the place of a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +175,136 @@ class Leak:
 
 def secrets_in(text: str) -> tuple[Leak, ...]:
     """The secrets in a text, in their order, none within another."""
-    hits = sorted(_hits(text), key=lambda leak: (leak.start, -leak.end))
     kept: list[Leak] = []
-    for leak in hits:
+    for leak in sorted(_hits(text), key=lambda leak: (leak.start, -leak.end)):
         if not kept or leak.start >= kept[-1].end:
             kept.append(leak)
+        elif leak.end > kept[-1].end:
+            kept[-1] = replace(kept[-1], end=leak.end)
     return tuple(kept)
 
 
 def _hits(text: str) -> Iterator[Leak]:
-    for kind, shape, least in SHAPES:
+    yield from _standing(text)
+    seen = View(text, COATS) if COATS.search(text) else None
+    if seen and seen.text != text:
+        yield from seen.placed(_standing(seen.text))
+    plain = seen.text if seen else text
+    for between, shapes in ((BLANKS, SPREAD), (SIGNS, SIGNLESS)):
+        if HEADS.search(between.sub("", plain)):
+            spread = View(plain, between)
+            leaks = spread.placed(_spread(spread, shapes))
+            yield from seen.placed(leaks) if seen else leaks
+
+
+def _standing(text: str) -> Iterator[Leak]:
+    """The secrets that stand in a text as they are."""
+    for kind, shape, least in (*(WHOLE if HEADS.search(text) else ()), *PLACED):
         for match in shape.finditer(text):
-            body = match[1]
-            if entropy(body[:256]) < least or PRETENDED.search(body[:256]):
+            if is_secret(kind, match[1], least):
+                whole = kind not in ("assigned", "url_password")
+                yield Leak(kind, match.start() if whole else match.start(1), match.end(1))
+
+
+def _spread(view: View, shapes: Shapes) -> Iterator[Leak]:
+    """The tokens in a text without blanks that had some within: random pieces, and few words."""
+    done = 0
+    for head in HEADS.finditer(view.text):
+        start = head.start()
+        if start < done or not view.is_edge(start):
+            continue
+        for kind, shape, least in shapes:
+            match = shape.match(view.text, start)
+            if match is None or view.edge_behind(start + 1) >= match.end():
                 continue
-            if kind in MIXED and not is_mixed(body):
-                continue
-            whole = kind not in ("assigned", "url_password")
-            yield Leak(kind, match.start() if whole else match.start(1), match.end(1))
+            end = view.edge_behind(match.end())
+            whole = shape.fullmatch(view.text, start, end)
+            if whole and view.is_random(start, end) and is_secret(kind, whole[1], least):
+                while (more := view.edge_behind(end + 1)) > end:
+                    if WORD.fullmatch(view.text, end, more) or not shape.fullmatch(
+                        view.text, start, more
+                    ):
+                        break
+                    end = more
+                yield Leak(kind, start, end)
+                done = end
+                break
+
+
+class View:
+    """A text without what `coats` finds, and where each character of it stood."""
+
+    def __init__(self, text: str, coats: re.Pattern[str]) -> None:
+        self._starts, self._places, self._ends = array("L"), array("L"), dict[int, int]()
+        parts: list[str] = []
+        size = done = 0
+        for match in coats.finditer(text):
+            for piece, place in ((text[done : match.start()], done), (written(match), -1)):
+                if piece:
+                    if place < 0:
+                        self._ends[len(parts)] = match.end()
+                    self._starts.append(size)
+                    self._places.append(match.start() if place < 0 else place)
+                    parts.append(piece)
+                    size += len(piece)
+            done = match.end()
+        self._starts.append(size)
+        self._places.append(done)
+        self.text = "".join([*parts, text[done:]])
+
+    def placed(self, leaks: Iterable[Leak]) -> Iterator[Leak]:
+        """The same leaks, where they stood in the text itself."""
+        for leak in leaks:
+            first, last = self._piece(leak.start), self._piece(leak.end - 1)
+            start = self._places[first] + leak.start - self._starts[first]
+            end = self._places[last] + leak.end - self._starts[last]
+            yield Leak(leak.kind, start, self._ends.get(last, end))
+
+    def is_edge(self, place: int) -> bool:
+        """Whether a word begins here."""
+        before = self.text[place - 1 : place]
+        return not before.isalnum() or self._starts[self._piece(place)] == place
+
+    def edge_behind(self, place: int) -> int:
+        """Where the word ends that this place is in or behind, or the piece of one."""
+        after = bisect_left(self._starts, place)
+        end = self._starts[after] if after < len(self._starts) else len(self.text)
+        inside = NO_TOKEN.search(self.text, place, min(end, place + LONGEST))
+        return inside.start() if inside else end
+
+    def is_random(self, start: int, end: int) -> bool:
+        """Whether there are pieces here, of which few letters are in words."""
+        edges = self._starts[bisect_right(self._starts, start) : bisect_left(self._starts, end)]
+        if not edges:
+            return False
+        pieces = zip([start, *edges], [*edges, end], strict=True)
+        words = sum(b - a for a, b in pieces if WORD.fullmatch(self.text, a, b))
+        return 3 * words <= end - start
+
+    def _piece(self, place: int) -> int:
+        return bisect_right(self._starts, place) - 1
+
+
+def written(match: re.Match[str]) -> str:
+    """The letter that is written in another way here; "" if none is."""
+    if match.lastgroup in ("hex", "dec", "code"):
+        code = int(match[match.lastgroup], 10 if match.lastgroup == "dec" else 16)
+        return chr(code) if code < 0x110000 else ""
+    return unicodedata.normalize("NFKC", match[0]) if match.lastgroup == "wide" else ""
+
+
+def is_secret(kind: str, body: str, least: float) -> bool:
+    """Whether this has the letters of a secret of this kind, and is no stand-in for one."""
+    if PRETENDED.search(body[:256]):
+        return False
+    if kind == "url_password":
+        return not WEAK.fullmatch(body) and is_password(body)
+    return entropy(body[:256]) >= least and (kind not in MIXED or is_mixed(body))
+
+
+def is_password(text: str) -> bool:
+    """Whether a text is no number, and not one letter over and over."""
+    return any(map(str.isalpha, text)) and len(set(text)) > 2
 
 
 def entropy(text: str) -> float:
@@ -143,7 +325,7 @@ def redacted(text: str) -> tuple[str, tuple[Leak, ...]]:
     """The text with the kind of each secret in its place, and what they were."""
     leaks, parts, done = secrets_in(text), [], 0
     for leak in leaks:
-        parts += [text[done : leak.start], f"[{leak.kind} removed]"]
+        parts += [text[done : leak.start], REMOVED.format(leak.kind)]
         done = leak.end
     return "".join([*parts, text[done:]]), leaks
 

@@ -1,12 +1,13 @@
-"""Which IP addresses are public, and which networks a policy lists."""
+"""IP addresses: where they stand in a text, which are public, and which a policy lists."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from .hosts import IP
+from .hosts import IP, ipv6, readings, spelled_ip
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -22,6 +23,12 @@ SPECIAL: tuple[Network, ...] = tuple(
 )  # fmt: skip
 """IANA's special-purpose registries, multicast, and what carries an IPv4 address within."""
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+QUAD = re.compile(
+    r"(?<![\w.])(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(?:\.(?:0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})){0,3}"
+    r"(?![\w]|\.\w)"
+)
+COLONS = re.compile(r"(?<![\w:.])[0-9a-fA-F:.]+(?![\w:])")
 
 
 def is_public(address: IP) -> bool:
@@ -49,3 +56,19 @@ def _is_special(network: Network) -> bool:
         network.version == special.version and network.subnet_of(special)  # type: ignore[arg-type]
         for special in SPECIAL
     )
+
+
+def ips_in(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where IP addresses stand by themselves, in the notations that nothing else is written in."""
+    for match in QUAD.finditer(text):
+        parts = match[0].split(".")
+        odd = any(part[:2] in ("0x", "0X") for part in parts)
+        if len(parts) == 4 or (odd and len(parts) > 1):
+            for host in readings(match[0]):
+                yield match.start(), match.end(), host
+    if "::" in text or text.count(":") > 6:
+        for match in COLONS.finditer(text):
+            word = match[0].rstrip(".")
+            groups = sum(1 for part in word[:64].split(":") if part)
+            if len(word) <= 45 and (groups > 1 or word == "::1") and (ip := ipv6(word)):
+                yield match.start(), match.start() + len(word), spelled_ip(ip)

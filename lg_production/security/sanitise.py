@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from .addresses import Address, found, occurrences
 from .egress import EgressPolicy
+from .leaks import REMOVED_PASSWORD
+from .places import hosts_at
 from .unseen import visible
 
 TAG = re.compile(r"<(?=[a-zA-Z/!?])([^<>]*)(>?)")
@@ -44,6 +46,11 @@ PLAIN = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]{1,5})?(?:[/?#][\x21-\x7e]
 RELATIVE = re.compile(r"(?!//)(?:[A-Za-z0-9_.~%\-]|/(?!/))*(?:#[A-Za-z0-9_.~%\-]*)?", re.ASCII)
 MAILTO = re.compile(r"mailto:[A-Za-z0-9._+\-]+@[A-Za-z0-9.\-]+", re.ASCII)
 CLOSES = re.compile(r"\)|\s{1,64}(?:[\"'(]|\))")
+CREDENTIALS = re.compile(
+    rf"([a-zA-Z][a-zA-Z0-9+.\-]{{0,30}}):(//[^\s:/@\"'<>?#]{{0,64}}:{re.escape(REMOVED_PASSWORD)}@)"
+    r"(\[[^\s\[\]]{1,64}\](?::[0-9]{1,5})?|[^\s/?#\"'`<>()\[\]{}\\]{0,300})"
+)
+"""An URL of which `leaks.redacted` has taken the password: its scheme, its user, its hosts."""
 POINTING = re.compile(r"[:/\\.&%@?#]")
 TURNS = 4
 
@@ -75,6 +82,7 @@ def sanitised(
         if markup:
             text = _without_markup(text, policy, note)
         if links:
+            text = _without_credentials(text, policy, note)
             text = _without_links(text, policy, note)
             text = _without_addresses(text, policy, note)
         if text == before:
@@ -150,6 +158,19 @@ def _reason(addresses: tuple[Address, ...], policy: EgressPolicy) -> str | None:
 
 
 # ------------------------------------------------------------------------------ addresses
+
+
+def _without_credentials(text: str, policy: EgressPolicy, note: Counter[str]) -> str:
+    """A space in every URL that had a password, and no host that is not allowed: the rest stays."""
+
+    def one(match: re.Match[str]) -> str:
+        note["address"] += 1
+        scheme, user, place = match.groups()
+        hosts = [host for part in place.split(",") for host in hosts_at(part) or [""]]
+        kept = place and all(policy.refuses_host(host) is None for host in hosts)
+        return f"{scheme}: {user}{place if kept else '[host removed]'}"
+
+    return CREDENTIALS.sub(one, text) if REMOVED_PASSWORD in text else text
 
 
 def _without_addresses(text: str, policy: EgressPolicy, note: Counter[str]) -> str:

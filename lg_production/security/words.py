@@ -167,7 +167,8 @@ CREATING: Final = frozenset("create make new generate compose draft".split())
 FAMILIES: Final[Mapping[str, frozenset[str]]] = {
     "url": frozenset(
         "url urls uri link links href website site webpage domain host hostname endpoint webhook "
-        "callback redirect server".split()
+        "callback redirect server servers hosts hostnames domains endpoints webhooks proxy "
+        "proxies".split()
     ),
     "party": frozenset(
         "to cc bcc with recipient recipients receiver receivers addressee addressees address "

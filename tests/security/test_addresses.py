@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -76,6 +78,7 @@ def test_a_leading_zero_is_read_in_both_ways():
         "https&colon;//evil.com", "&#104;ttps&#x3a;//evil&#46;com", "evil.com:8080",
         "[x](https://evil.com)", "<evil.com>", "ｈｔｔｐｓ：／／ｅｖｉｌ．ｃｏｍ", "gopher://evil.com:70/",
         "jdbc:postgresql://evil.com/x", "ann@evil.com", "mailto:ann@evil.com", '"a b"@evil.com',
+        "a%evil.com@good.com", '"a%evil.com"@good.com', "@evil.com:a@good.com", "@b.org,@evil.com:a@good.com", "mongodb://good.com,evil.com/db",
         "git@evil.com:x/y", "print evil.com(x)", "see https://a.com,https://evil.com", "evil\u200b.com",
     ],
 )  # fmt: skip
@@ -94,7 +97,8 @@ def test_a_broken_line_does_not_hide_the_rest_of_a_host():
     "text",
     ["", "and/or 3.5 at 12:30:45", "user.id = obj.name", "notes.md and main.py", "v1.2.3",
      "std::cout << x[::2]", "e.g. this, i.e. that", "00:11:22:33:44:55", "// TODO", "a @ b",
-     "f(x).y", "const a = b ? c : d", "10.5 % of 1,000.00", "a //2 http:200", "Read it. See Inc. and", "m.it(x)", "pkg@1.2.3", "@ann", "C:\\dir"],
+     "f(x).y", "const a = b ? c : d", "10.5 % of 1,000.00", "a //2 http:200", "Read it. See Inc. and", "m.it(x)", "pkg@1.2.3", "@ann", "C:\\dir",
+     "data: x, y", "{data:e/t,size:3}", "javascript: the good parts", "root@box:~#", "@ann,@bob: hi", "Tel:030123", "std::data:", "mailto: Ann", "git@ home"],
 )  # fmt: skip
 def test_ordinary_text_points_nowhere(text):
     """Code, numbers, times and file names."""
@@ -114,6 +118,34 @@ def test_a_host_that_cannot_be_read_is_still_an_address():
     """Who checks it refuses it."""
     assert [("url", "")] == [(one.kind, one.host) for one in found("http://{host}/x")]
     assert [("file", "")] == [(one.scheme, one.host) for one in found("file:///etc/passwd")]
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        ("see data:text/html;charset=utf-8,<b>", "data"), ("data:;base64,QQ==", "data"), ("(javascript:alert(1))", "javascript"),
+        ("<vbscript:x(1)>", "vbscript"), ("blob:null/0f1e", "blob"), ("&#106;avascript:alert`1`", "javascript"), ("ＪavaScript:[1]", "javascript"),
+    ],
+)  # fmt: skip
+def test_what_runs_or_holds_what_it_opens_is_an_address(text, scheme):
+    """It has a scheme, no host, and no blank behind its colon."""
+    assert (scheme, "") in {(one.scheme, one.host) for one in found(text)}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["http://a.com)", "data:,)", "mailto:a@b", "@a:b@", "@a,", "a%b@c", "javascript:a(", "x://a,"],
+)
+def test_many_addresses_take_no_more_time_each_than_few(unit):
+    """Ten times the text is no more than some ten times the work."""
+
+    def seconds(size: int) -> float:
+        text = unit * (size // len(unit))
+        start = process_time()
+        found(text)
+        return process_time() - start
+
+    assert seconds(300_000) < 40 * max(seconds(30_000), 0.01)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from lg_production.core.events import Event
 from lg_production.core.wrappers import tool_node
 from lg_production.errors import EgressDenied
 from lg_production.middleware import as_middleware
-from lg_production.security.egress import Egress, EgressPolicy
+from lg_production.security.egress import Egress, EgressPolicy, held_of
 from lg_production.security.resolving import PinnedTransport, pinned
 from tests.graphs_for_tests import ASK, agent, call, says, thread
 
@@ -83,6 +83,191 @@ def test_what_is_listed_may_be_reached(arguments):
 def test_what_is_not_listed_may_not(arguments, reason):
     """In any argument, at any depth, in a key, in any notation."""
     assert reason in reasons(**arguments)
+
+
+SCHEMES = [
+    {"q": "data:text/html,<b>"}, {"q": "see data:;base64,QUJD"}, {"q": "data:,x"}, {"body": "a javascript:alert(1) b"},
+    {"q": "JavaScript:void%20(0)"}, {"q": "javascript&colon;alert(1)"}, {"q": "vbscript:msgbox(1)"}, {"a": [{"b": "javascript://%0aalert(1)"}]},
+    {"q": "blob:https://good.com/1"}, {"q": "file:/etc/passwd"}, {"url": "javascript: alert(1)"}, {"url": "java\tscript:alert"}, {"url": "\x01javascript:x"},
+    {"link": "data:x"}, {"href": "about:blank"}, {"url": "gopher:/good.com"}, {"url": "sip:ann@good.com"}, {"url": "tel:+15551234"}, {"endpoint": "evil:x/y"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", SCHEMES)
+def test_an_address_without_a_host_has_a_scheme_that_must_be_listed(arguments):
+    """Whoever opens it runs it, or sends what it holds."""
+    assert "scheme_not_allowed" in reasons(**arguments)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Re: your mail: see note", "data: the results", "javascript: the good parts", "data:image", "Data:text of it", "mailto: Ann",
+        "{data:a/b,c:1}", "language:javascript, file: a.txt", "blob: 3 kB", "```javascript:src/app.js", "metadata:text/plain,x", "root@box:~# ls",
+        "thanks @ann,@bob: great", "100% of it, 20%ann", "Hello!How are you", "ann!", "nginx@sha256:0f1e2d",
+    ],
+)  # fmt: skip
+def test_a_colon_in_a_sentence_is_no_scheme(text):
+    """In text for people, in a search, and in what has no name that says more."""
+    assert [] == reasons(body=text, query=text if "@" not in text else "", title=text)
+
+
+def test_a_scheme_that_is_listed_needs_no_host():
+    """Who lists `data` wants it."""
+    policy = EgressPolicy(schemes=frozenset({"data", "https"}))
+
+    assert [] == reasons(policy, q="data:text/plain,x", url="data:,")
+    assert ["scheme_not_allowed"] == reasons(policy, url="javascript:x")
+    assert ["host_not_allowed"] == reasons(policy, url="https://good.com")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "@evil:x@good.com", "@evil.com,@b:x@good.com", "a%evil.com@good.com", "a%evil@good.com", "a!evil.com!b@good.com", "evil!ann", '"a%evil.com"@good.com',
+        '"a@evil"@good.com', "a@evil@good.com", "a(x)@good.com", "ann@good.com?cc=x@evil", "<ann@good.com>, x@evil", "mailto:ann@evil", "ann\\@good.com",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["to", "cc", "recipient_email", "from", "user"])
+def test_a_recipient_is_written_in_the_plain_way(name, address):
+    """A route over another host is refused, whichever of its hosts is allowed."""
+    assert "email_not_allowed" in reasons(**{name: address})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ann@good.com", "Ann Lee <ann.lee+x@good.com>", '"Lee, Ann" <ann@good.com>', "mailto:ann@good.com", "a@good.com; b@good.com", "o'hara@good.com",
+        "(ann@good.com)", "@ann", "#general", "ann-b_c=d&e@good.com", "Ann!", "müller@good.com",
+    ],
+)  # fmt: skip
+def test_the_plain_ways_to_write_a_recipient_pass(address):
+    """With a name, several, with a plus."""
+    assert [] == reasons(to=address, recipients=[address], user=address)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mailto:ann@evil", "mailto:ann@good.com?cc=b@evil.com", "mailto:ann@good.com?bcc=b%40evil.com&x=y", "mailto:ann@good.com,b@evil",
+     "mailto:ann@good.com?body=see%20b@evil.com", "mailto:%61@evil.com", "mailto:?to=b@evil", "a%evil.com@good.com", "@evil.com:x@good.com"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["body", "q", "link"])
+def test_every_address_of_a_mailto_counts(name, text):
+    """In its parameters, encoded, at a name without a dot, and behind a route."""
+    assert {"email_not_allowed"} <= set(reasons(**{name: text}))
+
+
+def test_a_mailto_to_who_is_allowed_is_allowed():
+    """As the address itself is."""
+    assert [] == reasons(link="mailto:ann@good.com?subject=Hi", body="mailto:ann@good.com")
+    assert ["email_not_allowed"] == reasons(link="mailto:ann")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "host",
+        "base_url",
+        "api_endpoint",
+        "server_name",
+        "server_address",
+        "proxy",
+        "url_to_fetch",
+        "send_to_host",
+        "imap_server",
+        "domain",
+    ],
+)
+@pytest.mark.parametrize("value", ["evil", "evil:8080", "evil.internal", "evil/x", "u:p@evil", "good.com,evil", "good.com evil:1", "evil:80:x", "good.com\nevil", "evil\0.good.com", "/\\evil", "good.com;evil", "e_v!l"])  # fmt: skip
+def test_what_is_named_a_host_is_one_whatever_it_looks_like(name, value):
+    """Bare, with a port, among others, or not to be read at all."""
+    assert set(reasons(**{name: value})) & {
+        "host_not_allowed",
+        "host_unreadable",
+        "scheme_not_allowed",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"host": "good.com:25"}, {"host": "git@good.com:x/y"}, {"url": "https://good.com/a,b;c|d?e=f,g"}, {"servers": "good.com:1, a.sub.org:2"}, {"url": ""},
+        {"url": " https://good.com/x\n"}, {"link": "https://good.com (see page 3)"}, {"server": 3}, {"host": "-"}, {"link": "see the note"}, {"url_count": 3},
+        {"endpoint": "/v1/users"}, {"urls": "https://good.com/a\nhttps://good.com/b"}, {"url": "http://u:p@good.com:8080/x"}, {"url_title": "evil"},
+    ],
+)  # fmt: skip
+def test_a_place_that_is_listed_may_be_reached_in_any_notation(arguments):
+    """And text in its place is no place."""
+    assert [] == reasons(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"repo": "git@evil:x/y"}, {"body": "git@evil:x/y"}, {"command": "scp f root@evil:/x"}, {"path": "\\\\evil\\share"},
+     {"file": "\\\\?\\UNC\\evil\\x"}, {"url": "mongodb://good.com,evil/db"}],
+)  # fmt: skip
+def test_another_machine_is_found_however_programs_name_it(arguments):
+    """As git, ssh, Windows and the clients of databases do."""
+    assert reasons(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"subject": "hi\r\nBcc: x@evil.com"}, {"subject": "hi\nX: y"}, {"to": "ann@good.com\n"}, {"cc": ["ann@good.com\rBcc: b"]}, {"from_name": "A\x0bB"},
+        {"email_subject": "a\u2028b"}, {"headers": {"X-Id": "1\r\nHost: evil"}}, {"headers": {"X\nY": "1"}}, {"subject": "hi%0d%0aBcc: b"}, {"subject_line": "a&#10;b"},
+        {"url": "https://good.com/ HTTP/1.1\r\nHost: evil"}, {"url": "https://good.com/%0d%0aX-Y:z"}, {"reply_to": "a\0b"},
+    ],
+)  # fmt: skip
+def test_a_line_break_in_a_header_is_refused(arguments):
+    """It would write another one."""
+    assert "line_break_in_header" in reasons(**arguments)
+
+
+@pytest.mark.parametrize(
+    "name", ["body", "address", "note", "text", "query", "subject_id", "description"]
+)
+def test_a_line_break_elsewhere_is_a_line_break(name):
+    """Most arguments become no header."""
+    assert [] == reasons(**{name: "Main Street 1\r\nSpringfield\nBcc: Ann"})
+
+
+def test_what_breaks_a_header_is_shown_with_its_own_words(database):
+    """And the addresses in it count besides."""
+    refused = POLICY.check({"subject": "hi\r\nBcc: x@evil.com"})
+
+    assert ["email_not_allowed", "line_break_in_header"] == [one.reason for one in refused]
+    assert "header" in held_of("send", {}, refused).why
+
+
+@pytest.mark.parametrize(
+    "star", ["*.com", "*.co.uk", "*.com.au", "*.org", "*.github.io", "*.gov.uk", "*.xn--p1ai"]
+)
+def test_a_star_over_what_strangers_register_under_is_refused(star):
+    """The error says what to write instead."""
+    with pytest.raises(ValidationError, match=r"list the domains.*\*\.yours\."):
+        EgressPolicy(hosts=frozenset({star}))
+    with pytest.raises(ValidationError, match="list the domains"):
+        EgressPolicy(emails=frozenset({f"@{star}"}))
+
+
+@pytest.mark.parametrize("wrong", ["@*", "ann@*", "@*.*", "*.com", "@"])
+def test_everybody_must_be_meant(wrong):
+    """A star by itself says so."""
+    with pytest.raises(ValidationError):
+        EgressPolicy(emails=frozenset({wrong}))
+    policy = EgressPolicy(emails=frozenset({"*"}))
+
+    assert [] == reasons(policy, to="x@anywhere.com")
+    assert ["email_not_allowed"] == reasons(policy, to=["x@db.internal", "x@localhost"])
+    assert ["email_not_allowed"] == reasons(policy, to="@db.internal:x@anywhere.com")
+
+
+def test_a_star_over_ones_own_is_no_public_one():
+    """Also over the names of a private net."""
+    stars = {"*.internal", "*.corp", "*.home.arpa", "*.svc.cluster.local", "*.good.com", "*.db"}
+
+    assert stars == EgressPolicy(hosts=frozenset(stars)).hosts
 
 
 def test_a_star_is_every_public_name_and_a_wide_network_every_public_address():

@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lg_production.security.leaks import Canary, entropy, leaked, planted, redacted, secrets_in
+from lg_production.security.leaks import (
+    HEADS,
+    TOKENS,
+    Canary,
+    entropy,
+    leaked,
+    planted,
+    redacted,
+    secrets_in,
+)
 
 CANARY = Canary.of(b"0123456789abcdef", "tenant")
 TOKEN = CANARY.token
@@ -55,6 +64,115 @@ def test_a_secret_is_known_by_its_shape(kind: Any) -> None:
     assert [kind] == [leak.kind for leak in leaks]
     assert f"[{kind} removed]" in text
     assert SECRETS[kind][-12:-2] not in text
+
+
+def pieces(token: str, size: int, between: str) -> str:
+    return between.join(token[n : n + size] for n in range(0, len(token), size))
+
+
+AWS = "AKIAJOSFODNN7QXK4PLE"
+GITHUB = "ghp_aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC2dF4hJ6"
+LONG = "sk-ant-api03-" + some(95)
+SPLITS = {
+    "a tag": "AKIA<b></b>" + AWS[4:], "bold": f"AKIA**{AWS[4:8]}**{AWS[8:]}", "code": f"AKIA`{AWS[4:]}`", "a comment": f"AKIA<!-- x -->{AWS[4:]}",
+    "a blank": f"{AWS[:9]} {AWS[9:]}", "a line": f"{GITHUB[:20]}\n{GITHUB[20:]}", "lines": pieces(LONG, 40, "\r\n"), "a list": f"- {AWS[:10]}\n- {AWS[10:]}",
+    "unseen": f"{GITHUB[:20]}\u200b\u00ad{GITHUB[20:]}", "pieces": pieces(GITHUB, 4, " "), "letters": pieces(GITHUB, 1, " "), "hyphens": pieces(AWS, 1, "-"),
+    "groups": pieces(AWS, 4, "-"), "stars": pieces(GITHUB, 6, " \u2022 "), "links": f"AKIA[{AWS[4:]}](x)", "emoji": f"{AWS[:7]}\U0001f642{AWS[7:]}", "dots": pieces(AWS, 2, "."), "brackets": pieces(AWS, 5, "}{"),
+    "commas": pieces(AWS, 1, ", "), "quotes": f'"{AWS[:9]}" + "{AWS[9:]}"', "an entity": "AKI&#65;" + AWS[4:], "percent": "%41KIA" + AWS[4:], "an escape": "\\x41KIA" + AWS[4:],
+    "full width": "".join(chr(ord(c) + 0xFEE0) for c in AWS), "spoiler": f"||{AWS[:9]}||{AWS[9:]}||", "tags of blanks": f"{GITHUB[:9]}<br/>\n<i>{GITHUB[9:]}</i>",
+    "underscores": f"_{AWS}_", "an underscore": f"_{GITHUB}", "a hyphen": f"x-{AWS}-y", "a letter": f"key{AWS}", "a name": f"MY_{GITHUB}_", "an escaped one": GITHUB.replace("_", "\\_"), "a break": GITHUB[:9] + "\\n" + GITHUB[9:],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", SPLITS)
+def test_a_secret_is_known_whatever_stands_within_it(way: Any) -> None:
+    """Markup, blanks, what is unseen, letters in another notation; the text around it stays."""
+    text, leaks = redacted(f"Here it is: {SPLITS[way]}, as you asked.")
+    letters = "".join(filter(str.isalnum, text))
+
+    assert 1 == len(leaks)
+    assert not any(
+        secret[n : n + 6] in letters for secret in (AWS, GITHUB, LONG) for n in range(8, 15)
+    )
+    assert text.startswith("Here it is: ")
+    assert text.endswith(", as you asked.")
+
+
+def test_what_is_redacted_ends_where_words_begin() -> None:
+    """Before and behind the pieces."""
+    assert (
+        "The key is [aws_access_key removed]. Keep it."
+        == redacted(f"The key is {pieces(AWS, 4, ' ')}. Keep it.")[0]
+    )
+    assert "a [github_token removed] is it" == redacted(f"a {pieces(GITHUB, 5, ' ')} is it")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ghp_ tokens are used by GitHub for personal access and gho_ ones for OAuth apps, since 2021 or 2022", "sk-learn 1.5 and Python 3.11 are what We need here, with NumPy 2",
+        "AKIA is the prefix OF KEYS", "hf_ is the prefix of Hugging Face tokens that people paste everywhere", "a - b - c - d - e - f - g - h", "glpat- and glrt- and gldt- begin tokens of GitLab 17.2 or Later",
+        "SK 12 of 34 and 56, then 78", "AIza starts a key of Google Maps which has 39 letters in all, Dear Ann", "eyJ is how base64 of a brace begins",
+        "xoxb- or xoxp- begin what Slack gives to its bots, 2 of them", "| AKIA | 16 | LETTERS | OF | KEYS |",
+    ],
+)  # fmt: skip
+def test_words_behind_the_beginning_of_a_token_are_words(text: Any) -> None:
+    """Who explains what tokens look like gives none away."""
+    assert () == secrets_in(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("password=Tr0ub4dor&3xyz", "password=[assigned removed]"), ('"password": "Tr0ub4dor&3xyz!",', '"password": "[assigned removed]",'),
+        ("Password: **Tr0ub4dor&3xyz**", "Password: **[assigned removed]**"), ("the password is Tr0ub4dor&3xyz", "the password is [assigned removed]"),
+        ("Server=db;Password=Tr0ub4dor&3;xyz9;Database=x", "Server=db;Password=[assigned removed];Database=x"), ("?password=Tr0ub4dor%263xyz&user=ann", "?password=[assigned removed]&user=ann"),
+        ("<password>Tr0ub4dor&amp;3xyz</password>", "<password>[assigned removed]</password>"), ("PGPASSWORD='Tr0ub4dor$3xyz' psql", "PGPASSWORD='[assigned removed]' psql"),
+        ("postgres://user:p@ss@db/x", "postgres://user:[url_password removed]@db/x"), ("redis://:p4ss!w@host:6379", "redis://:[url_password removed]@host:6379"),
+        ("https://u:Xk9#d?2@evil.com/x", "https://u:[url_password removed]@evil.com/x"), ("mysql://app:sommer@db/x", "mysql://app:[url_password removed]@db/x"),
+        ("amqps://u:pa%40ss1@[::1]:5671/", "amqps://u:[url_password removed]@[::1]:5671/"), ("mongodb+srv://u:a:b1@c1,c2/d", "mongodb+srv://u:[url_password removed]@c1,c2/d"),
+    ],
+)  # fmt: skip
+def test_of_a_password_nothing_stays_and_all_else_does(text: Any, left: Any) -> None:
+    """With any signs in it, and to the last @ of its URL."""
+    assert left == redacted(text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: must have 8+ characters, 2 Digits & 1 sign", "password=self.fields['Pass1'] & MASK2", "password = ${DB_PASS_2&x}", "if pwd != Other2 and X1:", "postgres://user:***@db", "PWD=/home/Ann/x1/y2",
+        "http://host:8080/a@b", "https://host:80?mail=Ann1@example.org", "file://C:/dir/icon@2x.png", "postgres://u:%s@h/db", "postgres://u:{pw1}@h/db", "postgres://scott:tiger@h/db",
+        "git+ssh://git@example.org:x/y@v1.2", "amqp://guest:guest@localhost", "http://user:thing@example.org", "docker://image:tag/x@sha256:0f", "secret -> Tr(0)ub4&dor(X)", "is_password=True&Two22=1",
+    ],
+)  # fmt: skip
+def test_what_only_stands_where_a_password_would_is_none(text: Any) -> None:
+    """Rules, variables, ports, paths, and what documentation writes."""
+    assert () == secrets_in(text)
+
+
+def test_every_token_begins_as_one_is_looked_for() -> None:
+    """`HEADS` leaves none out."""
+    tokens = [secret for kind, secret in SECRETS.items() if kind in {name for name, *_ in TOKENS}]
+
+    assert [] == [token for token in tokens if not HEADS.match(token)]
+    assert {"sk-", "gho_", "ghs_", "ASIA", "rk_live_", "dop_v1_", "shpca_"} == {
+        head
+        for head in ("sk-", "gho_", "ghs_", "ASIA", "rk_live_", "dop_v1_", "shpca_")
+        if HEADS.match(head)
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["<b>", "*", " ", "\n", "AK", "IA", "J2SF", "a", "&#65;", "%41", "É", "\u200b", '" "', "ghp_", "xY3z"]), max_size=40).map("".join))  # fmt: skip
+def test_places_are_those_of_the_text(text: Any) -> None:
+    """In their order, within it, and without overlaps; a whole secret within is found."""
+    leaks = secrets_in(f"{text} {AWS} {text}")
+    edges = [place for leak in leaks for place in (leak.start, leak.end)]
+
+    assert leaks
+    assert edges == sorted(edges)
+    assert edges[-1] <= 2 * len(text) + len(AWS) + 2
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from lg_production.errors import NotDurable, OutputRejected
 from lg_production.security.addresses import occurrences
 from lg_production.security.egress import EgressPolicy
 from lg_production.security.leaks import Canary
-from lg_production.security.output import WITHHELD, OutputFilter, OutputPolicy
+from lg_production.security.output import WITHHELD, OutputFilter, OutputPolicy, cleaned
 from lg_production.security.sanitise import sanitised
 from lg_production.security.unseen import visible
 from tests.graphs_for_tests import ASK, agent, call, says
@@ -35,6 +35,7 @@ PIECES = [
     "<!--", ">", "&#104;", "%2f", "&period;", "\x1b[31m", "\x1b]8;;", "\x07", "\x9d", "\u200b",
     "\u200d", "\u202e", "\ud800", "\U000e0041", "\n", "\t", "\r", " ", "=", ".", "。", ":", "a",
     "é", "1.2.3.4", "::1", '"', "'", "`", "{", "}", "|", "_", ",", "javascript:", "mailto:",
+    "data:text/html,", "[url_password removed]", "a(", "%",
 ]  # fmt: skip
 HOSTILE = st.one_of(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.text())
 MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -70,7 +71,7 @@ def test_ordinary_text_stays_as_it_is(text: Any) -> None:
         "![a](https:evil.com)", "[a](https://good.com/?u=https%3A%2F%2Fevil.com)",
         "[a](https://good.com/?u=//evil.com)", "https://good.com/https://evil.com",
         "<img src=https://evil.com/x>", '<a href="https://evil.com">a</a>', "see evil.com/path now",
-        "https://ev\u200bil.com", "https://ev\u00adil.com", "ｈｔｔｐｓ://ｅｖｉｌ.com",
+        "https://ev\u200bil.com", "https://ev\u00adil.com", "<javascript:alert(1)>", "data:text/html,<b>", "<vbscript:x(1)>", "ｈｔｔｐｓ://ｅｖｉｌ.com",
         "\x1b]8;;https://evil.com\x07click\x1b]8;;\x07",
     ],
 )  # fmt: skip
@@ -80,6 +81,40 @@ def test_nothing_opens_an_address_that_is_not_allowed(text: Any) -> None:
 
     assert [] == [a for a in occurrences(left) if a.kind == "url" and POLICY.refuses(a)]
     assert "evil.com" not in left.replace("@evil.com", "") or "] (" in left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("postgres://ann:{}@good.com:5432/x", "postgres: //ann:{}@good.com:5432/x"), ("postgres://ann:{}@evil.com/x", "postgres: //ann:{}@[host removed]/x"),
+        ("see https://ann:{}@good.com/x.", "see https: //ann:{}@good.com/x."), ("redis://:{}@10.0.0.1:6379", "redis: //:{}@[host removed]"),
+        ("mongodb://a:{}@good.com,evil.com/x", "mongodb: //a:{}@[host removed]/x"), ("(amqp://a:{}@[::1]:1/x)", "(amqp: //a:{}@[host removed]/x)"),
+    ],
+)  # fmt: skip
+def test_an_url_without_its_password_stays_readable_and_opens_nothing(text: Any, left: Any) -> None:
+    """Its host is seen if it is allowed."""
+    removed = "[url_password removed]"
+
+    assert left.format(removed) == clean(text.format(removed))
+    assert clean(left.format(removed)) == left.format(removed)
+
+
+def test_a_connection_string_is_given_out_without_its_password() -> None:
+    """By the whole filter, with an @ in the password too."""
+    own = OutputPolicy(egress=POLICY)
+
+    assert (
+        "use postgres: //app:[url_password removed]@good.com/x"
+        == cleaned("use postgres://app:p@ss@good.com/x", own).text
+    )
+    assert (
+        "use postgres: //app:[url_password removed]@[host removed]/x"
+        == cleaned("use postgres://app:p@ss@db/x", own).text
+    )
+    assert (
+        "use postgres://app:[url_password removed]@db/x"
+        == cleaned("use postgres://app:p@ss@db/x", own, links=False).text
+    )
 
 
 @pytest.mark.parametrize(
