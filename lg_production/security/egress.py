@@ -41,6 +41,11 @@ class Refusal:
     address: Address
     reason: Reason
 
+    @property
+    def kind(self) -> str:
+        """What it is to who is shown it."""
+        return "header" if self.reason == "line_break_in_header" else self.address.kind
+
 
 class EgressPolicy(BaseModel):
     """What may be reached. Nothing is, unless it is listed.
@@ -218,6 +223,6 @@ def held_of(tool: str, arguments: Mapping[str, Any], refused: Sequence[Refusal])
     """What a person is asked about a call with these addresses."""
     codes = tuple(dict.fromkeys(one.reason for one in refused))
     values = tuple(
-        HeldValue(one.argument, one.address.kind, one.address.value[:2_000]) for one in refused[:20]
+        HeldValue(one.argument, one.kind, one.address.value[:2_000]) for one in refused[:20]
     )
     return Held("egress", tool, arguments, codes, "; ".join(WHY[code] for code in codes), values)

@@ -10,16 +10,14 @@ import base64
 import codecs
 import hmac
 import re
-import unicodedata
-from array import array
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import log2
 from typing import TypeAlias
 
-from .hosts import FOLDED, IGNORED
+from .hosts import FOLDED
+from .views import BLANKS, COATS, SIGNS, WORD, View
 
 # ------------------------------------------------------------------------------- secrets
 
@@ -28,7 +26,7 @@ B, E = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 COMMON = frozenset(
     {"openai_key", "huggingface_token", "sendgrid_key", "twilio_key", "jwt", "telegram_token"}
 )
-"""Those whose beginning may be the end of a word."""
+"""Those whose beginning may be the end of a word; the others are known in the midst of one."""
 TOKENS: tuple[tuple[str, str, float], ...] = (
     ("aws_access_key", r"(?:AKIA|ASIA|ABIA|ACCA)([A-Z2-7]{16})", 3.0),
     ("github_token", r"gh[pousr]_([A-Za-z0-9]{36,251})", 3.5),
@@ -109,7 +107,7 @@ Shapes: TypeAlias = tuple[tuple[str, re.Pattern[str], float], ...]
 """Kind, shape with the secret part in its group, and the least entropy of that, bits a letter."""
 
 WHOLE: Shapes = tuple(
-    (name, re.compile((B if name in COMMON else "") + shape + E), least)
+    (name, re.compile(f"{B}{shape}{E}" if name in COMMON else shape), least)
     for name, shape, least in TOKENS
 )
 PLACED: Shapes = tuple((name, re.compile(shape), least) for name, shape, least in PLACES)
@@ -125,24 +123,6 @@ HEADS = re.compile(
 )
 """How a token of each shape begins: where none does, none is looked for."""
 
-COATS = re.compile(
-    r"(?P<gap></?[a-zA-Z!][^<>]{0,200}>|\*+|`+|~~|__|\|\||\\(?=[_\-*])"
-    rf"|&(?:shy|nbsp|zwn?j|ZeroWidthSpace|NoBreak);|{IGNORED.pattern})"
-    r"|&#(?:[xX](?P<hex>[0-9a-fA-F]{1,5})|(?P<dec>[0-9]{1,6}));"
-    r"|(?:%|\\x|\\u00)(?P<code>[2-7][0-9a-fA-F])"
-    "|(?P<wide>[\u24b6-\u24e9\uff10-\uff5e\U0001d400-\U0001d7ff])"
-)
-"""What stands within a word and is not seen, and letters that are written in another way."""
-BLANKS = re.compile(
-    r"(?:\s|\\[nrt]|(?<=\n)[\-*+>|](?=\s))+|[\"']\s{0,9}[+.&,]?\s{0,9}[\"']|(?<=\b\w)[^\w\s]\s{0,3}(?=\w\b)"
-)
-"""What parts the pieces of one word: blanks, quotes, and any sign between single letters."""
-SIGNS = re.compile(r"\W+")
-"""What parts the pieces of a word that has no signs of its own."""
-WORD = re.compile(r"[A-Za-z]?[a-z]{2,}")
-NO_TOKEN = re.compile(r"[^A-Za-z0-9_\-]")
-LONGEST = 2_000
-
 MIXED = frozenset({"assigned", "openai_key"})
 """Shapes that words of a language have, too: their secret must look like no word."""
 PRETENDED = re.compile(
@@ -151,13 +131,14 @@ PRETENDED = re.compile(
     re.IGNORECASE,
 )
 """What documentation writes in the place of a secret."""
+LEFT = 16
+"""Letters of a secret that somebody has written such a word into."""
 WEAK = re.compile(
     r"(?:pass|passwd|pass?wd|pwd?|token|key|guest|root|admin|user(?:name)?|test|foo|bar|demo|hunter"
     r"|my|some|the|db|postgres|mysql|x+|tiger)[\d_.!\-]*",
     re.IGNORECASE,
 )
 """What it writes in the place of a password."""
-
 
 REMOVED = "[{} removed]"
 REMOVED_PASSWORD = REMOVED.format("url_password")
@@ -188,13 +169,19 @@ def _hits(text: str) -> Iterator[Leak]:
     yield from _standing(text)
     seen = View(text, COATS) if COATS.search(text) else None
     if seen and seen.text != text:
-        yield from seen.placed(_standing(seen.text))
+        yield from _placed(seen, _standing(seen.text))
     plain = seen.text if seen else text
     for between, shapes in ((BLANKS, SPREAD), (SIGNS, SIGNLESS)):
         if HEADS.search(between.sub("", plain)):
             spread = View(plain, between)
-            leaks = spread.placed(_spread(spread, shapes))
-            yield from seen.placed(leaks) if seen else leaks
+            leaks = _placed(spread, _spread(spread, shapes))
+            yield from _placed(seen, leaks) if seen else leaks
+
+
+def _placed(view: View, leaks: Iterable[Leak]) -> Iterator[Leak]:
+    """The same leaks, where they stood in the text that this is a view of."""
+    for leak in leaks:
+        yield Leak(leak.kind, *view.placed(leak.start, leak.end))
 
 
 def _standing(text: str) -> Iterator[Leak]:
@@ -231,75 +218,16 @@ def _spread(view: View, shapes: Shapes) -> Iterator[Leak]:
                 break
 
 
-class View:
-    """A text without what `coats` finds, and where each character of it stood."""
-
-    def __init__(self, text: str, coats: re.Pattern[str]) -> None:
-        self._starts, self._places, self._ends = array("L"), array("L"), dict[int, int]()
-        parts: list[str] = []
-        size = done = 0
-        for match in coats.finditer(text):
-            for piece, place in ((text[done : match.start()], done), (written(match), -1)):
-                if piece:
-                    if place < 0:
-                        self._ends[len(parts)] = match.end()
-                    self._starts.append(size)
-                    self._places.append(match.start() if place < 0 else place)
-                    parts.append(piece)
-                    size += len(piece)
-            done = match.end()
-        self._starts.append(size)
-        self._places.append(done)
-        self.text = "".join([*parts, text[done:]])
-
-    def placed(self, leaks: Iterable[Leak]) -> Iterator[Leak]:
-        """The same leaks, where they stood in the text itself."""
-        for leak in leaks:
-            first, last = self._piece(leak.start), self._piece(leak.end - 1)
-            start = self._places[first] + leak.start - self._starts[first]
-            end = self._places[last] + leak.end - self._starts[last]
-            yield Leak(leak.kind, start, self._ends.get(last, end))
-
-    def is_edge(self, place: int) -> bool:
-        """Whether a word begins here."""
-        before = self.text[place - 1 : place]
-        return not before.isalnum() or self._starts[self._piece(place)] == place
-
-    def edge_behind(self, place: int) -> int:
-        """Where the word ends that this place is in or behind, or the piece of one."""
-        after = bisect_left(self._starts, place)
-        end = self._starts[after] if after < len(self._starts) else len(self.text)
-        inside = NO_TOKEN.search(self.text, place, min(end, place + LONGEST))
-        return inside.start() if inside else end
-
-    def is_random(self, start: int, end: int) -> bool:
-        """Whether there are pieces here, of which few letters are in words."""
-        edges = self._starts[bisect_right(self._starts, start) : bisect_left(self._starts, end)]
-        if not edges:
-            return False
-        pieces = zip([start, *edges], [*edges, end], strict=True)
-        words = sum(b - a for a, b in pieces if WORD.fullmatch(self.text, a, b))
-        return 3 * words <= end - start
-
-    def _piece(self, place: int) -> int:
-        return bisect_right(self._starts, place) - 1
-
-
-def written(match: re.Match[str]) -> str:
-    """The letter that is written in another way here; "" if none is."""
-    if match.lastgroup in ("hex", "dec", "code"):
-        code = int(match[match.lastgroup], 10 if match.lastgroup == "dec" else 16)
-        return chr(code) if code < 0x110000 else ""
-    return unicodedata.normalize("NFKC", match[0]) if match.lastgroup == "wide" else ""
-
-
 def is_secret(kind: str, body: str, least: float) -> bool:
     """Whether this has the letters of a secret of this kind, and is no stand-in for one."""
-    if PRETENDED.search(body[:256]):
-        return False
+    body = body[:256]
+    if PRETENDED.search(body):
+        body = PRETENDED.sub("", body)
+        if len(body) < LEFT or not is_mixed(body):
+            return False
     if kind == "url_password":
         return not WEAK.fullmatch(body) and is_password(body)
-    return entropy(body[:256]) >= least and (kind not in MIXED or is_mixed(body))
+    return entropy(body) >= least and (kind not in MIXED or is_mixed(body))
 
 
 def is_password(text: str) -> bool:

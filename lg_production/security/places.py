@@ -167,9 +167,9 @@ def _in_place(text: str) -> Iterator[Address]:
 def _settings(text: str) -> Iterator[Address]:
     """The hosts among the settings of a connection."""
     for match in SETTING.finditer(text):
-        for part in match[1].split(",", MOST_LINES):
-            for host in hosts_at(part):
-                yield Address("url", match[0].strip(), host)
+        parts = (part for part in match[1].split(",", MOST_LINES) if not _is_count(part))
+        for host in dict.fromkeys(host for part in parts for host in hosts_at(part)):
+            yield Address("url", match[0].strip(), host)
 
 
 def _listed(text: str) -> Iterator[Address]:

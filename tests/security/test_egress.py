@@ -88,7 +88,7 @@ def test_what_is_not_listed_may_not(arguments, reason):
 SCHEMES = [
     {"q": "data:text/html,<b>"}, {"q": "see data:;base64,QUJD"}, {"q": "data:,x"}, {"body": "a javascript:alert(1) b"},
     {"q": "JavaScript:void%20(0)"}, {"q": "javascript&colon;alert(1)"}, {"q": "vbscript:msgbox(1)"}, {"a": [{"b": "javascript://%0aalert(1)"}]},
-    {"q": "blob:https://good.com/1"}, {"q": "file:/etc/passwd"}, {"url": "javascript: alert(1)"}, {"url": "java\tscript:alert"}, {"url": "\x01javascript:x"},
+    {"q": "jav&#x09;ascript:alert(1)"}, {"q": "data:text/html;charset='x',y"}, {"q": "blob:https://good.com/1"}, {"q": "file:/etc/passwd"}, {"url": "javascript: alert(1)"}, {"url": "java\tscript:alert"}, {"url": "\x01javascript:x"},
     {"link": "data:x"}, {"href": "about:blank"}, {"url": "gopher:/good.com"}, {"url": "sip:ann@good.com"}, {"url": "tel:+15551234"}, {"endpoint": "evil:x/y"},
 ]  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_a_scheme_that_is_listed_needs_no_host():
     "address",
     [
         "@evil:x@good.com", "@evil.com,@b:x@good.com", "a%evil.com@good.com", "a%evil@good.com", "a!evil.com!b@good.com", "evil!ann", '"a%evil.com"@good.com',
-        '"a@evil"@good.com', "a@evil@good.com", "a(x)@good.com", "ann@good.com?cc=x@evil", "<ann@good.com>, x@evil", "mailto:ann@evil", "ann\\@good.com",
+        '"a@evil"@good.com', "a@evil@good.com", "a(x)@good.com", "ann@good.com?cc=x@evil", "<ann@good.com>, x@evil", "mailto:ann@evil", "ann\\@good.com", "ann\ufe6bevil", "ann\uff05evil@good.com",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["to", "cc", "recipient_email", "from", "user"])
@@ -193,7 +193,7 @@ def test_what_is_named_a_host_is_one_whatever_it_looks_like(name, value):
     [
         {"host": "good.com:25"}, {"host": "git@good.com:x/y"}, {"url": "https://good.com/a,b;c|d?e=f,g"}, {"servers": "good.com:1, a.sub.org:2"}, {"url": ""},
         {"url": " https://good.com/x\n"}, {"link": "https://good.com (see page 3)"}, {"server": 3}, {"host": "-"}, {"link": "see the note"}, {"url_count": 3},
-        {"endpoint": "/v1/users"}, {"urls": "https://good.com/a\nhttps://good.com/b"}, {"url": "http://u:p@good.com:8080/x"}, {"url_title": "evil"},
+        {"endpoint": "/v1/users"}, {"connection_string": "Server=good.com,1433;User=x"}, {"link": "[x](https://good.com)"}, {"url": "<https://good.com/x>"}, {"code": "x = a@b:c"}, {"urls": "https://good.com/a\nhttps://good.com/b"}, {"url": "http://u:p@good.com:8080/x"}, {"url_title": "evil"},
     ],
 )  # fmt: skip
 def test_a_place_that_is_listed_may_be_reached_in_any_notation(arguments):
@@ -204,7 +204,9 @@ def test_a_place_that_is_listed_may_be_reached_in_any_notation(arguments):
 @pytest.mark.parametrize(
     "arguments",
     [{"repo": "git@evil:x/y"}, {"body": "git@evil:x/y"}, {"command": "scp f root@evil:/x"}, {"path": "\\\\evil\\share"},
-     {"file": "\\\\?\\UNC\\evil\\x"}, {"url": "mongodb://good.com,evil/db"}],
+     {"file": "\\\\?\\UNC\\evil\\x"}, {"url": "mongodb://good.com,evil/db"},
+     {"connection_string": "Server=evil;User=x"}, {"dsn": "host=evil dbname=x"}, {"database_url": "postgres:///x?host=evil"}, {"hosts": "['good.com','evil']"},
+     {"url": "http://good.com\\@evil/"}, {"url": "http://good.com#@evil"}, {"proxies": {"http": "evil"}}],
 )  # fmt: skip
 def test_another_machine_is_found_however_programs_name_it(arguments):
     """As git, ssh, Windows and the clients of databases do."""
@@ -215,7 +217,7 @@ def test_another_machine_is_found_however_programs_name_it(arguments):
     "arguments",
     [
         {"subject": "hi\r\nBcc: x@evil.com"}, {"subject": "hi\nX: y"}, {"to": "ann@good.com\n"}, {"cc": ["ann@good.com\rBcc: b"]}, {"from_name": "A\x0bB"},
-        {"email_subject": "a\u2028b"}, {"headers": {"X-Id": "1\r\nHost: evil"}}, {"headers": {"X\nY": "1"}}, {"subject": "hi%0d%0aBcc: b"}, {"subject_line": "a&#10;b"},
+        {"email_subject": "a\u2028b"}, {"headers": {"X-Id": "1\r\nHost: evil"}}, {"headers": {"X\nY": "1"}}, {"extra_headers": {"a": "b\nc"}}, {"subject": "hi%0d%0aBcc: b"}, {"subject_line": "a&#10;b"},
         {"url": "https://good.com/ HTTP/1.1\r\nHost: evil"}, {"url": "https://good.com/%0d%0aX-Y:z"}, {"reply_to": "a\0b"},
     ],
 )  # fmt: skip
@@ -232,11 +234,12 @@ def test_a_line_break_elsewhere_is_a_line_break(name):
     assert [] == reasons(**{name: "Main Street 1\r\nSpringfield\nBcc: Ann"})
 
 
-def test_what_breaks_a_header_is_shown_with_its_own_words(database):
+def test_what_breaks_a_header_is_shown_with_its_own_words():
     """And the addresses in it count besides."""
     refused = POLICY.check({"subject": "hi\r\nBcc: x@evil.com"})
 
     assert ["email_not_allowed", "line_break_in_header"] == [one.reason for one in refused]
+    assert ["email", "header"] == [value.kind for value in held_of("send", {}, refused).values]
     assert "header" in held_of("send", {}, refused).why
 
 

@@ -80,7 +80,7 @@ SPLITS = {
     "groups": pieces(AWS, 4, "-"), "stars": pieces(GITHUB, 6, " \u2022 "), "links": f"AKIA[{AWS[4:]}](x)", "emoji": f"{AWS[:7]}\U0001f642{AWS[7:]}", "dots": pieces(AWS, 2, "."), "brackets": pieces(AWS, 5, "}{"),
     "commas": pieces(AWS, 1, ", "), "quotes": f'"{AWS[:9]}" + "{AWS[9:]}"', "an entity": "AKI&#65;" + AWS[4:], "percent": "%41KIA" + AWS[4:], "an escape": "\\x41KIA" + AWS[4:],
     "full width": "".join(chr(ord(c) + 0xFEE0) for c in AWS), "spoiler": f"||{AWS[:9]}||{AWS[9:]}||", "tags of blanks": f"{GITHUB[:9]}<br/>\n<i>{GITHUB[9:]}</i>",
-    "underscores": f"_{AWS}_", "an underscore": f"_{GITHUB}", "a hyphen": f"x-{AWS}-y", "a letter": f"key{AWS}", "a name": f"MY_{GITHUB}_", "an escaped one": GITHUB.replace("_", "\\_"), "a break": GITHUB[:9] + "\\n" + GITHUB[9:],
+    "underscores": f"_{AWS}_", "an underscore": f"_{GITHUB}", "a hyphen": f"x-{AWS}-y", "a letter": f"key{AWS}x", "a word": f"{GITHUB}EXAMPLE", "two words": f"{LONG}xxxxxxplaceholder", "a name": f"MY_{GITHUB}_", "an escaped one": GITHUB.replace("_", "\\_"), "a break": GITHUB[:9] + "\\n" + GITHUB[9:],
 }  # fmt: skip
 
 
