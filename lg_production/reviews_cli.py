@@ -16,12 +16,12 @@ from rich.table import Column, Table
 from .core.answers import Action, Answer, Unreadable
 from .core.database import Database
 from .core.events import log_events
+from .core.intervals import Rate
 from .core.steps import drive
 from .effects_cli import database_of
 from .oversight import people, queries, stops
 from .oversight.answers import coerce
 from .oversight.asking import Asker, blind, cast, reasons
-from .oversight.calibration import Rate
 from .oversight.canaries import Canary, seed_steps
 from .oversight.decay import Alarm, Recommendation, queue
 from .oversight.records import Recorded, State

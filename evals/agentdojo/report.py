@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lg_production.oversight.calibration import wilson
+from lg_production.core.intervals import wilson
 from lg_production.security import words
 
 from . import suites, variants

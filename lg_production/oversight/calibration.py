@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal, Self
 
+from ..core.intervals import Rate
 from .thresholds import lower_bound, upper_bound
 
 NEAR = 1e-6
@@ -203,27 +203,6 @@ def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[flo
 
 
 # ------------------------------------------------------------------------ is it calibrated
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of `n`, and the interval that holds the true one."""
-
-    value: float
-    low: float
-    high: float
-    n: float
-
-
-def wilson(hits: float, n: float, confidence: float = 0.95) -> Rate:
-    """A share with Wilson's interval. Of nothing: anything between 0 and 1."""
-    if not n:
-        return Rate(0.0, 0.0, 1.0, 0)
-    z, share = NormalDist().inv_cdf(0.5 + confidence / 2), hits / n
-    middle, scale = share + z * z / (2 * n), 1 + z * z / n
-    width = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if hits <= 0 else (middle - width) / scale
-    return Rate(share, low, 1.0 if hits >= n else (middle + width) / scale, n)
-
-
 def exact(hits: float, n: float, confidence: float = 0.95) -> Rate:
     """A share with Clopper and Pearson's interval, which holds the true one at least so often."""
     if not n:

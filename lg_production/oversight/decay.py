@@ -13,7 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias, TypeVar
 
 from ..core.answers import Action
-from .calibration import Rate, solve, wilson
+from ..core.intervals import Rate, wilson
+from .calibration import solve
 
 Kind: TypeAlias = Literal["canaries", "too_fast", "approves_all", "disagrees"]
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .calibration import Rate, exact
+from ..core.intervals import Rate
+from .calibration import exact
 from .thresholds import Label
 
 

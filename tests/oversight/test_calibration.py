@@ -16,6 +16,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.proportion import proportion_confint
 
+from lg_production.core.intervals import wilson
 from lg_production.oversight.calibration import (
     Isotonic,
     Logistic,
@@ -25,7 +26,6 @@ from lg_production.oversight.calibration import (
     log_odds,
     reliability,
     solve,
-    wilson,
 )
 
 TENTHS = st.integers(0, 10).map(lambda n: n / 10)
