@@ -175,3 +175,68 @@ class PlanRefused(LgProductionError):
     This plan was made or changed after something untrusted had been read, so it proves nothing.
     Make it first, from the user's words alone: seal(plan, messages).
     """
+
+
+class CaseInvalid(LgProductionError):
+    """A case of the golden data cannot be used. Mend the line, or take it out."""
+
+    def __init__(self, problem: str, *, file: str = "", line: int = 0, field: str = "") -> None:
+        place = ":".join(str(part) for part in (file, line or "") if part)
+        named = ", ".join(part for part in (place, f"field {field!r}" if field else "") if part)
+        super().__init__(f"({named}: {problem})" if named else f"({problem})")
+        self.problem, self.file, self.line, self.field = problem, file, line, field
+
+
+class SuiteEmpty(LgProductionError):
+    """There is no case to run. Look at the folder, the version and the filters."""
+
+
+class CassetteMiss(LgProductionError):
+    """
+    The recording does not have this request, and replay never calls the real thing. Record it
+    again (mode="record"), or look at what changed.
+    """
+
+    def __init__(self, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class JudgeRefused(LgProductionError):
+    """
+    This judge could change without anybody noticing, or is no second opinion. Pin a provider,
+    a model and a dated version, or the hash of its weights.
+    """
+
+
+class JudgeUnreadable(LgProductionError):
+    """A judge answered twice with no score that can be read. Its grade is missing, and not 0."""
+
+
+class RunsDiffer(LgProductionError):
+    """
+    These runs are not of the same thing, so no difference between them means anything. Run both
+    on the same data and settings.
+    """
+
+
+class TargetUnknown(LgProductionError):
+    """
+    There is nothing here that can be evaluated. Give module:attribute of a graph, or of a
+    function that makes one.
+    """
+
+
+class ReportUnreadable(LgProductionError):
+    """This is no report of an evaluation. Give the JSON file that `eval run --json` wrote."""
+
+
+class ScriptExhausted(LgProductionError):
+    """The script of a scripted model has no answer for this place of the conversation. Add one."""
+
+
+class BaselineUnusable(LgProductionError):
+    """
+    These grades cannot show whether the judge changed. Pin the judge again with more control items,
+    each graded five times.
+    """

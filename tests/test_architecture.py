@@ -16,6 +16,7 @@ CAPABILITIES = {
     "evaluation",
 }  # fmt: skip
 COMPOSERS = {
+    "eval_cli.py",
     "middleware.py",
     "cli.py",
     "clone_cli.py",

@@ -1,0 +1,1 @@
+"""Testing and evaluation: golden data, behaviours, pinned judges, drift."""
