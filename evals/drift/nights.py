@@ -1,0 +1,76 @@
+"""A judge that is watched every night, and who is blamed when scores fall."""
+
+from __future__ import annotations
+
+from random import Random
+from statistics import median
+
+from lg_production.evaluation.attribution import attribute
+from lg_production.evaluation.cusum import Monitor
+from lg_production.evaluation.drift import Baseline, PermutationTest
+from lg_production.evaluation.statistics import sign_flip
+
+from .detectors import ALPHA, DRAWS, K, played
+from .world import Drift, is_moved, item, judge_of, shift_for
+
+MOST = 600
+WORSE = 0.10
+"""An agent that has become worse: all its outputs somewhat, so many of them pass no more."""
+
+
+def watched(drift: Drift, floor: float, random: Random, most: int) -> int | None:
+    """After how many re-grades a monitor of 200 control items has an alarm; None if it has none."""
+    found = played("none", floor, 200, random)
+    baseline = Baseline("", "", found.before)
+    monitor = Monitor.of(baseline, seed=random.getrandbits(30))
+    margins = [(item(random), is_moved(drift, random)) for _ in range(200)]
+    old, new = judge_of("none", floor), judge_of(drift, floor)
+    means = [sum(old.grade(m, False, random) for _ in range(K)) / K for m, _ in margins]
+    for number in range(1, most + 1):
+        place = random.randrange(200)
+        margin, moved = margins[place]
+        monitor = monitor.after(new.grade(margin, moved, random) - means[place])
+        if monitor.alarm:
+            return number
+    return None
+
+
+def nights(drift: Drift, floor: float, runs: int, seed: int) -> dict[str, float | None]:
+    """Median re-grades until the alarm, and how often there was one within 200."""
+    random = Random(seed)
+    found = [watched(drift, floor, random, MOST if drift != "none" else 200) for _ in range(runs)]
+    reached = sorted(MOST + 1 if one is None else one for one in found)
+    middle = median(reached)
+    within = sum(one is not None and one <= 200 for one in found)
+    return {"median": None if middle > MOST else middle, "within_200": within / runs, "runs": runs}
+
+
+def blamed(judge_drifts: bool, agent_worse: bool, random: Random) -> dict[str, bool]:
+    """One run of 100 cases and 40 control items: what each way of looking says."""
+    floor, drift = 0.03, "strict" if judge_drifts else "none"
+    control = played(drift, floor, 40, random)  # type: ignore[arg-type]
+    old, new = judge_of("none", floor), judge_of(drift, floor)  # type: ignore[arg-type]
+    stored, before, after = [], {}, {}
+    for name in map(str, range(100)):
+        margin = item(random)
+        then = margin - (shift_for(1.0, WORSE) if agent_worse else 0.0)
+        stored.append(old.grade(margin, False, random))
+        before[name] = new.grade(margin, True, random)
+        after[name] = new.grade(then + random.gauss(0, 0.3), True, random)
+    test = PermutationTest(ALPHA, DRAWS)
+    found = attribute(Baseline("", "", control.before), control.today, before, after, test=test)
+    naive = [b - a for a, b in zip(stored, after.values(), strict=True)]
+    drop = sum(a > 5 for a in stored) - sum(b > 5 for b in after.values())
+    return {
+        "judge": found.judge.drifted, "agent": found.agent.changed, "points": drop > 5,
+        "paired": sign_flip(naive, draws=DRAWS) <= ALPHA,
+    }  # fmt: skip
+
+
+def attribution(judge_drifts: bool, agent_worse: bool, runs: int, seed: int) -> dict[str, float]:
+    """How often each way says that it was the agent, and ours that it was the judge."""
+    random = Random(seed)
+    rows = [blamed(judge_drifts, agent_worse, random) for _ in range(runs)]
+    rates = {name: sum(row[name] for row in rows) / runs for name in rows[0]}
+    right = sum(row["judge"] == judge_drifts and row["agent"] == agent_worse for row in rows)
+    return {**rates, "both_right": right / runs, "runs": runs}

@@ -1,0 +1,80 @@
+"""Was it the agent, or the judge? Two verdicts, each by a comparison that only the one can move.
+
+The judge is held against itself: control items of the day of its pin, graded again today. The agent
+is held against itself by one judge: old outputs and new ones, all graded today. To compare today's
+grades with last month's blames the agent for a stricter judge in half of the runs and more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import RunsDiffer
+from .drift import Baseline, JudgeDrift, PermutationTest
+from .statistics import Interval, paired_bootstrap, sign_flip
+
+AGENT_ALPHA = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChange:
+    """What one judge says of old and new outputs: the difference in levels, and its p."""
+
+    difference: Interval
+    p: float
+    alpha: float
+
+    @property
+    def changed(self) -> bool:
+        """Whether the agent is another one than it was."""
+        return self.p <= self.alpha
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Both verdicts, and what they mean."""
+
+    judge: JudgeDrift
+    agent: AgentChange
+
+    @property
+    def words(self) -> str:
+        """Who changed, in a sentence."""
+        judge = "The judge changed" if self.judge.drifted else "The judge did not change"
+        value = self.agent.difference.value
+        worse = "became worse" if value < 0 else "became better"
+        agent = f"the agent {worse} ({value:+.2f} levels)" if self.agent.changed else (
+            "there is no evidence that the agent did"
+        )  # fmt: skip
+        return f"{judge} (p = {self.judge.p:.2g}); {agent} (p = {self.agent.p:.2g})."
+
+
+def attribute(
+    baseline: Baseline,
+    control: Mapping[str, int | None],
+    old: Mapping[str, int | None],
+    new: Mapping[str, int | None],
+    *,
+    test: PermutationTest | None = None,
+    alpha: float = AGENT_ALPHA,
+    seed: int = 0,
+) -> Attribution:
+    """Who changed. `control`: today's grades of the control items; `old` and `new`: today's grades,
+    by the same judge, of the stored outputs of the old agent and of those of the new one, by case.
+
+    Cases that either could not be graded for are left out. Raises `RunsDiffer` if old and new are
+    not of the same cases, `BaselineUnusable` if too few control items were graded.
+    """
+    if set(old) != set(new):
+        raise RunsDiffer(f"({len(set(old) ^ set(new))} cases are only in one of old and new)")
+    pairs = [(a, b) for name in sorted(old) if None not in (a := old[name], b := new[name])]
+    known = [(float(a or 0), float(b or 0)) for a, b in pairs]
+    if not known:
+        raise RunsDiffer("(no case was graded in both)")
+    before, after = zip(*known, strict=True)
+    found = paired_bootstrap(before, after, seed=seed)
+    p = sign_flip([b - a for a, b in known], seed=seed)
+    return Attribution(
+        (test or PermutationTest()).test(baseline, control), AgentChange(found, p, alpha)
+    )
