@@ -7,7 +7,7 @@ IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
 
-.PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-oversight evals-tau2 evals-detection train-detector notebooks
+.PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-drift evals-golden evals-oversight evals-tau2 evals-detection train-detector notebooks
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(ROOT)Makefile | expand -t 14
 
@@ -19,7 +19,7 @@ demo: $(READY) ## ten incidents, plain LangGraph beside lg_production (MODEL=ant
 	@$(PY) -m evals.demo $(if $(MODEL),--model $(MODEL))
 
 test: $(READY) ## the test suite
-	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev,oracles]' && .venv/bin/python -m pytest -q -n auto --dist worksteal
+	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev,oracles,evals]' && .venv/bin/python -m pytest -q -n auto --dist worksteal
 
 lint: $(READY) ## ruff and mypy --strict
 	@$(PY) -m ruff check . && .venv/bin/python -m ruff format --check . && .venv/bin/python -m mypy
@@ -39,10 +39,16 @@ torture: $(READY) ## random kill -9, until all work is done
 bench: $(READY) ## what idempotency and budgets cost, beside others
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[bench]' && .venv/bin/python -m evals.benchmarks
 
-evals: demo ## every evaluation that needs no key
+evals: demo evals-golden ## every evaluation that needs no key
 
 evals-agentdojo: $(READY) ## AgentDojo with a model that obeys every injection, on every surface
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[agentdojo]' && .venv/bin/python -m evals.agentdojo
+
+evals-golden: $(READY) ## every case of the golden data, on the reference graphs
+	@$(IN) for s in booking inbox research; do .venv/bin/lg-production eval run $$s || exit $$?; done
+
+evals-drift: $(READY) ## how soon a judge that changed is found, and who is blamed
+	@$(PY) -m evals.drift
 
 evals-oversight: $(READY) ## thresholds for automation that keep their promise, and some that do not
 	@$(PY) -m evals.oversight

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, TypedDict, get_args
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import tools_condition
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 import lg_production
+from lg_production.evaluation.scripted import ScriptedChatModel
 from lg_production.idempotency.policy import Recovery
 from tests.cost.models_for_tests import books
 from tests.cost.models_for_tests import model as paid_model
@@ -23,6 +25,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 OVERSIGHT = Path(lg_production.__file__).parent / "oversight" / "README.md"
 COST = Path(lg_production.__file__).parent / "cost" / "README.md"
 SECURITY = Path(lg_production.__file__).parent / "security" / "README.md"
+EVALUATION = Path(lg_production.__file__).parent / "evaluation" / "README.md"
 
 
 def fences(text: str) -> list[str]:
@@ -174,6 +177,24 @@ def test_the_code_about_money_runs(database, text):
 
     assert "an answer" == graph.invoke(ASK, config)["messages"][-1].text
     assert (15, 0) == books(database)["total_tokens"]
+
+
+@pytest.mark.parametrize("text", fences(EVALUATION.read_text()))
+def test_the_code_about_evaluation_runs(text, tmp_path, monkeypatch):
+    """A case with a question and an answer, run three times on a graph."""
+    said = [call("refund", order="7"), "I have refunded order 7."]
+
+    @tool
+    def refund(order: str) -> str:
+        """Refund an order."""
+        return str(interrupt({"refund": order}) and "refunded")
+
+    graph = create_agent(ScriptedChatModel(said), [refund])
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {"graph": graph}
+    exec(text, scope)
+
+    assert (3, True) == (len(scope["report"].trials), all(t.passed for t in scope["report"].trials))
 
 
 @pytest.mark.parametrize("recovery", get_args(Recovery))
