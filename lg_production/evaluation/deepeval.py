@@ -43,7 +43,7 @@ def _quiet() -> None:
 _quiet()
 
 
-class BehaviourMetric(BaseMetric):  # type: ignore[no-untyped-call]
+class BehaviourMetric(BaseMetric):
     """A behaviour as a metric: 1 if it holds, 0 if not, with the reason. Asks no model."""
 
     def __init__(self, behaviour: Behaviour) -> None:
@@ -73,7 +73,7 @@ class BehaviourMetric(BaseMetric):  # type: ignore[no-untyped-call]
         return self.behaviour.kind
 
 
-class JudgeMetric(BehaviourMetric):  # type: ignore[no-untyped-call]
+class JudgeMetric(BehaviourMetric):
     """A pinned judge as a metric: its grade of ten in tenths, held against `threshold`.
 
     Raises `JudgeUnreadable` where the judge has answered nonsense: that is no 0.
