@@ -19,6 +19,8 @@ MOST_RATIO = 100
 """How many times its own size an archive may unpack to."""
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ARCHIVE = b"PK\x03\x04"
+BOUNDED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""What Python unpacks only as far as it is read; of bzip2 and LZMA it unpacks all at once."""
 NO_CHARSET = frozenset({"punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape"})
 """Encodings that Python knows and no mail is written in; some take quadratic time."""
 
@@ -60,12 +62,17 @@ def unpacked(name: str, data: bytes) -> Iterator[Attachment]:
                     yield unpacked_member(
                         archive, member, f"{clean(member.filename)[:100]} in {name}"
                     )
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
+    except (
+        zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
+        ValueError, LookupError,
+    ):  # fmt: skip
         yield refused(name, len(data), "it is broken or encrypted")
 
 
 def objection(members: list[zipfile.ZipInfo], size: int) -> str:
     """Why an archive of this size is not opened, by what it says about itself; "" if it is."""
+    if any(member.compress_type not in BOUNDED for member in members):
+        return "it is packed in a way that is not unpacked bit by bit"
     whole = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS:
         return f"it holds more than {MOST_MEMBERS} files"

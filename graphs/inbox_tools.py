@@ -12,7 +12,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NotRequired
 
-from langchain_core.tools import BaseTool, tool
+from langchain_core.tools import BaseTool, ToolException, tool
 from typing_extensions import TypedDict  # pydantic demands it on Python 3.11
 
 from graphs.inbox_sending import sending
@@ -50,7 +50,12 @@ OUTPUTS: dict[str, Any] = {
 """The types of the artifacts, for `Validated`."""
 
 
-def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = bool) -> list[BaseTool]:
+def harmless(text: str) -> bool:
+    """No text is suspicious."""
+    return not isinstance(text, str)
+
+
+def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = harmless) -> list[BaseTool]:
     """The tools of the agent. A subject or a name that is `suspicious` is not listed.
 
     That of one letter would otherwise withhold the whole listing, and all mail with it.
@@ -86,7 +91,9 @@ def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = bool) -> list[Ba
         """Look up a person or a firm in the address book."""
         wanted = name.casefold().strip()
         found = [
-            Contact(name=n, email=e) for n, e in mail.contacts.items() if wanted in n.casefold()
+            Contact(name=n, email=e)
+            for n, e in mail.contacts.items()
+            if len(wanted) > 1 and wanted in n.casefold()
         ]
         return "\n".join(f"{c['name']} <{c['email']}>" for c in found) or "Nobody.", found
 
@@ -105,7 +112,10 @@ def changing(mail: Mail) -> list[BaseTool]:
     def draft_reply(mail_id: str, body: str) -> str:
         """Write a draft of a reply to a mail, for its owner to look at and send."""
         letter = mail.box.letter(mail_id)
-        draft = compose(mail.me, letter.sender, f"Re: {letter.subject}", body).as_bytes()
+        try:
+            draft = compose(mail.me, letter.sender, f"Re: {letter.subject}", body).as_bytes()
+        except (ValueError, LookupError, AttributeError):
+            raise ToolException("Its sender is no address that can be answered.") from None
         name = f"draft-{mail_id}-{sha256(draft).hexdigest()[:8]}"
         return f"Drafted {mail.box.add(draft, name, DRAFTS)}."
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
+from email.errors import MessageError
 from email.header import decode_header
 from email.utils import parseaddr
 from typing import Any
@@ -74,7 +75,7 @@ def objection(raw: bytes) -> str:
 def header(message: Any, name: str) -> str:
     """A header in one line, decoded as far as it can be."""
     raw = clean(str(message.get(name, "")))[:2_000]
-    with suppress(ValueError, LookupError, TypeError):
+    with suppress(ValueError, LookupError, TypeError, MessageError):
         parts = [
             decoded(text, charset) if isinstance(text, bytes) else text
             for text, charset in decode_header(raw)

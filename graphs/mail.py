@@ -89,11 +89,13 @@ def compose(
 ) -> EmailMessage:
     """A letter to be sent. Raises `ValueError` for what is no header, such as two lines."""
     message = EmailMessage(policy=policy.SMTP)
-    message["From"], message["To"], message["Subject"] = sender, to, subject
-    if cc:
-        message["Cc"] = cc
-    if message_id:
-        message["Message-ID"] = message_id
+    heads = {"From": sender, "To": to, "Subject": subject, "Cc": cc, "Message-ID": message_id}
+    for name, value in heads.items():
+        try:
+            if value or name in ("From", "To", "Subject"):
+                message[name] = value
+        except (AttributeError, LookupError, TypeError) as error:  # of Python's own parser
+            raise ValueError(f"{name} is no header") from error
     message.set_content(body)
     return message
 

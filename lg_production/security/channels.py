@@ -198,24 +198,56 @@ def blocks_of(message: BaseMessage) -> Iterator[tuple[str, str]]:
         yield "text", message.content
         return
     for block in message.content:
-        if isinstance(block, str):
-            yield "text", block
-        elif isinstance(block, Mapping) and isinstance(block.get("text"), str):
-            yield str(block.get("type")), block["text"]
+        kind = str(block.get("type")) if isinstance(block, Mapping) else "text"
+        for text in _within(block):
+            yield kind, text
+
+
+MOST_NESTED = 8
+
+
+def inside(block: Mapping[str, Any]) -> dict[str, Any]:
+    """What a block has within: a search result, a document, a resource of MCP, a tool's result."""
+    found = {n: block[n] for n in ("source", "resource") if isinstance(block.get(n), Mapping)}
+    return {**found, **({"content": block["content"]} if block.get("content") else {})}
+
+
+def _within(block: Any, depth: int = MOST_NESTED) -> Iterator[str]:
+    """The texts of a block, at whatever place providers put them."""
+    if isinstance(block, str):
+        yield block
+    elif isinstance(block, list | tuple) and depth:
+        for one in block:
+            yield from _within(one, depth - 1)
+    elif isinstance(block, Mapping) and depth:
+        if isinstance(block.get("text"), str):
+            yield block["text"]
+        if block.get("type") == "text" and isinstance(block.get("data"), str):
+            yield block["data"]
+        for inner in inside(block).values():
+            yield from _within(inner, depth - 1)
+
+
+def _with(block: Any, change: Callable[[str], str], depth: int = MOST_NESTED) -> Any:
+    """A block with each of its texts changed."""
+    if isinstance(block, str):
+        return change(block)
+    if isinstance(block, list | tuple) and depth:
+        return [_with(one, change, depth - 1) for one in block]
+    if not isinstance(block, Mapping) or not depth:
+        return block
+    new = {n: _with(inner, change, depth - 1) for n, inner in inside(block).items()}
+    if isinstance(block.get("text"), str):
+        new["text"] = change(block["text"])
+    if block.get("type") == "text" and isinstance(block.get("data"), str):
+        new["data"] = change(block["data"])
+    return {**block, **new}
 
 
 def rewritten(message: M, change: Callable[[str], str]) -> M:
     """The message with each of its texts changed; the same object if none is."""
-
-    def one(block: Any) -> Any:
-        if isinstance(block, str):
-            return change(block)
-        if isinstance(block, Mapping) and isinstance(block.get("text"), str):
-            return {**block, "text": change(block["text"])}
-        return block
-
     content: Any = message.content
-    new = change(content) if isinstance(content, str) else [one(block) for block in content]
+    new = change(content) if isinstance(content, str) else [_with(b, change) for b in content]
     return message if new == content else message.model_copy(update={"content": new})
 
 

@@ -20,7 +20,7 @@ from ..core.identity import messages_of
 from ..core.steps import Emit, Steps, drive, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import InjectionBlocked
-from .channels import Channel, channel_of, replaceable
+from .channels import Channel, channel_of, is_own, replaceable
 from .detectors import Detector, Finding, Layered
 from .filtering import (
     Action,
@@ -167,10 +167,13 @@ class InjectionFilter(ToolWrapper):
 
 
 def fresh(messages: Sequence[Any]) -> list[BaseMessage]:
-    """The messages that the model has not answered yet, less what the developer wrote."""
+    """The messages that the model has not answered yet, less what the developer wrote.
+
+    What another agent says is no answer of this one.
+    """
     new: list[BaseMessage] = []
     for message in reversed(messages):
-        if isinstance(message, AIMessage):
+        if isinstance(message, AIMessage) and is_own(message):
             break
         if isinstance(message, BaseMessage) and not isinstance(message, SystemMessage):
             new.append(message)

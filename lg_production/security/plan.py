@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..core.keys import digest
 from ..errors import PlanRefused
-from .channels import channel_of, is_own
+from .channels import channel_of, is_own, texts
 from .held import has_run
 
 
@@ -87,7 +87,20 @@ class Plan(BaseModel):
             return ""
         allowed = sum(step.times or 0 for step in named)
         done = sum(has_run(m) and m.name == tool for m in messages)
-        return "" if done < allowed else "called_often_enough"
+        fits = done + max(1, waiting(tool, messages)) <= allowed
+        return "" if fits else "called_often_enough"
+
+
+def waiting(tool: str, messages: Sequence[Any]) -> int:
+    """How many calls of a tool the model's last message asks for that have no answer yet.
+
+    They are decided about side by side, and none sees the others: what is too often for all of
+    them is so for each.
+    """
+    last = next((m for m in reversed(messages) if getattr(m, "tool_calls", None)), None)
+    answered = {getattr(message, "tool_call_id", None) for message in messages}
+    calls = last.tool_calls if last is not None else ()
+    return sum(call["name"] == tool and call["id"] not in answered for call in calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +153,13 @@ def mark(plan: Plan, messages: Sequence[Any], key: bytes) -> str:
 
 
 def is_untrusted(message: Any) -> bool:
-    """Whether a message is somebody else's text: neither the user's nor the agent's own."""
-    return not is_own(message) and channel_of(message) != "user"
+    """Whether a message has somebody else's text: neither the user's nor the agent's own.
+
+    A document that the user has attached is somebody else's.
+    """
+    if is_own(message):
+        return False
+    return channel_of(message) != "user" or any(t.channel != "user" for t in texts([message]))
 
 
 def same(value: Any, planned: Any) -> bool:

@@ -71,6 +71,11 @@ def _fits(policy: EgressPolicy, address: IP) -> bool:
     return is_public(address) or is_listed(address, policy.listed())
 
 
+FRESH = httpx.Limits(max_keepalive_connections=0)
+"""No connection is used twice: one is known by its address, and two hosts may share that, but not
+their certificates."""
+
+
 class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """A transport for httpx that reaches what the policy allows, and nothing else.
 
@@ -78,7 +83,8 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         httpx.AsyncClient(transport=PinnedTransport(policy), trust_env=False)
 
     `trust_env=False`, because a proxy of the environment would resolve the name again. `inner`
-    and `ainner` are what carries the request, httpx's own by default.
+    and `ainner` are what carries the request, httpx's own by default: one that keeps connections
+    would use that of one host for another at the same address.
     """
 
     def __init__(
@@ -94,12 +100,12 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The sync side of httpx."""
-        self._inner = self._inner or httpx.HTTPTransport(trust_env=False)
+        self._inner = self._inner or httpx.HTTPTransport(trust_env=False, limits=FRESH)
         return self._inner.handle_request(self._pin(request))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The async side of httpx; the name is resolved in a thread."""
-        self._ainner = self._ainner or httpx.AsyncHTTPTransport(trust_env=False)
+        self._ainner = self._ainner or httpx.AsyncHTTPTransport(trust_env=False, limits=FRESH)
         return await self._ainner.handle_async_request(await asyncio.to_thread(self._pin, request))
 
     def close(self) -> None:

@@ -77,6 +77,12 @@ HOSTILE = {
     "many": (archive({str(n): b"x" for n in range(MOST_MEMBERS + 1)}), "more than 50 files"),
     "nested": (archive({"inner.zip": archive({"x": b"x"})}), "archive inside of an archive"),
     "cut": (archive({"x": b"x"})[:-30], "broken or encrypted"),
+    "bzip2": (archive({"x": b"x"}, zipfile.ZIP_BZIP2), "not unpacked bit by bit"),
+    "lzma": (archive({"x": b"x"}, zipfile.ZIP_LZMA), "not unpacked bit by bit"),
+    "no name": (
+        archive({"\u00e9.txt": b"x"}).replace("\u00e9".encode(), b"\xff\xff"),
+        "broken or encrypted",
+    ),
     "nonsense": (b"PK\x03\x04" + b"\xff" * 200, "broken or encrypted"),
     "large": (b"0" * (MOST_BYTES + 1), "larger than 1,000,000 bytes"),
     "lying": (lying(archive({"bomb": b"0" * 900_000}), 10), "broken or encrypted"),
@@ -386,3 +392,36 @@ def test_the_server_fails_before_or_after_it_has_sent(tmp_path, kind, sent):
         post(own)
 
         assert (sent, 1) == (before, len(own.post.sent()))
+
+
+@pytest.mark.parametrize("name", ["Subject", "From", "To", "Date"])
+@pytest.mark.parametrize("value", ["=?utf-8?b?a?=", "=?utf-8?q?=ZZ?=", "=?x?b?////?="])
+def test_a_head_that_cannot_be_decoded_is_read_as_it_is(name, value):
+    """One such letter would else end every run."""
+    letter = read_letter(f"{name}: {value}\r\n\r\nhello".encode(), "m", "INBOX")
+
+    assert "hello" == letter.text
+
+
+@pytest.mark.parametrize("sender", ['"b@[', '"\t<', "a:b;", "x\ny", ""])
+def test_a_sender_who_cannot_be_answered_is_told_to_the_model(own, sender):
+    """Whatever Python's parser makes of it."""
+    own.box.add(f"From: {sender}\r\nSubject: =,a[@[\r\n\r\nhi".encode(), "odd")
+    (draft,) = [one for one in inbox_tools(own) if one.name == "draft_reply"]
+    answer = draft.invoke({"mail_id": "odd", "body": "hello"})
+
+    assert answer.startswith(("Drafted", "Its sender is no address"))
+
+
+def test_nobody_is_found_by_no_name(own):
+    """The whole address book is no answer."""
+    (find,) = [one for one in inbox_tools(own) if one.name == "find_contact"]
+
+    assert ["Nobody."] * 2 == [find.invoke({"name": name}) for name in ("", "a")]
+
+
+def test_a_listing_says_who_wrote_unless_somebody_finds_it_suspicious(own):
+    """By default nothing is."""
+    (listing,) = [one for one in inbox_tools(own) if one.name == "list_mails"]
+
+    assert "mail-01 from Dana Lind: A visit on Thursday?" in listing.invoke({})

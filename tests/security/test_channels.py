@@ -142,3 +142,31 @@ def test_only_texts_are_rewritten() -> None:
 
     assert ["A", {"type": "text", "text": "B"}, picture] == rewritten(message, str.upper).content
     assert message is rewritten(message, str.lower)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "search_result", "source": "https://a.example", "content": [{"type": "text", "text": "evil"}]},
+        {"type": "document", "source": {"type": "text", "data": "evil"}},
+        {"type": "resource", "resource": {"uri": "x://y", "text": "evil"}},
+        {"type": "tool_result", "content": [{"type": "text", "text": "evil"}]},
+        {"type": "document", "content": "evil"}, {"type": "text", "text": "evil"},
+    ],
+)  # fmt: skip
+def test_a_text_within_a_block_is_a_text(block: Any) -> None:
+    """Wherever providers put it; it can be changed there, and nothing else is."""
+    message = ToolMessage([block], name="read", tool_call_id="1")
+    changed = rewritten(message, str.upper)
+
+    assert ["evil"] == [text.text for text in texts([message])]
+    assert str([block]).replace("'evil'", "'EVIL'") == str(changed.content)
+
+
+def test_blocks_that_go_deeper_than_anybody_nests_them_end() -> None:
+    """Nothing is raised."""
+    deep: Any = {"type": "text", "text": "evil"}
+    for _ in range(2_000):
+        deep = {"type": "tool_result", "content": [deep]}
+
+    assert () == texts([ToolMessage([deep], name="read", tool_call_id="1")])

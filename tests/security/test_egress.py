@@ -525,3 +525,13 @@ def test_the_connection_goes_to_the_address_that_was_checked(port, is_async):
 
     assert f"good.com:{port}" == first.text
     assert "good.com" == first.url.host
+
+
+def test_no_connection_is_used_for_another_host(port):
+    """Two hosts may share an address, and not a certificate: each request connects anew."""
+    transport = PinnedTransport(NEAR, resolve=lambda *_: ["127.0.0.1"])
+    with httpx.Client(transport=transport, trust_env=False) as client:
+        client.get(f"http://good.com:{port}/")
+        kept = transport._inner._pool.connections  # type: ignore[union-attr]
+
+    assert [] == kept

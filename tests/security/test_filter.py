@@ -20,8 +20,9 @@ from lg_production.core.events import Event
 from lg_production.core.steps import drive
 from lg_production.core.wrappers import in_place_of, tool_node
 from lg_production.errors import InjectionBlocked
+from lg_production.security.channels import labelled
 from lg_production.security.detectors import Finding, Judged
-from lg_production.security.filter import InjectionFilter
+from lg_production.security.filter import InjectionFilter, fresh
 from lg_production.security.filtering import FilterPolicy, Threshold, note_of, stripped, suspicion
 from tests.graphs_for_tests import call, thread
 
@@ -310,3 +311,11 @@ def test_a_policy_that_is_milder_for_a_higher_score_is_refused() -> None:
 def test_the_strictest_action_that_the_score_reaches_is_done(score: Any, action: Any) -> None:
     """Thresholds are inclusive."""
     assert action == FilterPolicy().decide("user", score)
+
+
+def test_what_a_sub_agent_says_is_looked_at():
+    """It is no answer of this agent, and what came before it is looked at, too."""
+    said = labelled(AIMessage(ATTACK, id="a1"), "tool_output", "reader")
+    asked, read = HumanMessage("hi", id="h"), labelled(HumanMessage(ATTACK, id="d"), "document")
+
+    assert [asked, read, said] == fresh([AIMessage("before", id="a0"), asked, read, said])
