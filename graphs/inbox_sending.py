@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, ToolException, tool
 
 from graphs.mail import Mail, compose
 from lg_production import InjectedIdempotencyKey
+from lg_production.security.channels import texts
 
 ADDRESS = re.compile(r"[A-Za-z0-9._+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,8}")
 MOST_RECIPIENTS = 10
@@ -57,3 +59,10 @@ def addresses(field: str) -> list[str]:
     if not all(ADDRESS.fullmatch(part) for part in parts):
         raise ToolException("An address is name@example.com, without a name or brackets.")
     return parts
+
+
+def is_named(name: str, state: Any) -> bool:
+    """Whether the owner's own words have this name, whole."""
+    messages = state.get("messages", ()) if isinstance(state, Mapping) else ()
+    said = "\n".join(text.text for text in texts(list(messages)) if text.channel == "user")
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said.casefold()) is not None

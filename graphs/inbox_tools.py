@@ -2,20 +2,21 @@
 
 Whoever writes a letter writes its `From`, its `Reply-To`, its `Cc` and the names of its files.
 So the artifacts of these tools, whose fields the gate takes for anchors, hold none of that: only
-identities, folders, and an address of the owner's own address book where a letter says it is from
-there. A forged sender gains nothing by it: the answer goes to whom he pretended to be.
+identities, folders, and addresses of those whom the owner himself has named in this thread. That
+somebody is in the address book is no reason to write to him: a letter may know who is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, NotRequired
+from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, ToolException, tool
+from langgraph.prebuilt import InjectedState
 from typing_extensions import TypedDict  # pydantic demands it on Python 3.11
 
-from graphs.inbox_sending import sending
+from graphs.inbox_sending import is_named, sending
 from graphs.letters import Letter, shown
 from graphs.mail import Mail, compose
 from graphs.maildir import DRAFTS, INBOX
@@ -26,7 +27,6 @@ class Seen(TypedDict):
 
     id: str
     folder: str
-    contact: NotRequired[str]
 
 
 class Listing(TypedDict):
@@ -70,7 +70,7 @@ def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = harmless) -> lis
         """List the mails of a folder with their ids, and the names of the other folders."""
         letters, folders = mail.box.letters(folder), mail.box.folders()
         rows = [*map(row, letters), f"Folders: {', '.join(folders)}"]
-        return "\n".join(rows), Listing(mails=[seen(mail, x) for x in letters], folders=folders)
+        return "\n".join(rows), Listing(mails=[seen(x) for x in letters], folders=folders)
 
     @tool(response_format="content_and_artifact")
     def search_mails(words: str) -> tuple[str, list[Seen]]:
@@ -78,16 +78,18 @@ def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = harmless) -> lis
         wanted = words.casefold().split()
         letters = [x for folder in mail.box.folders() for x in mail.box.letters(folder)]
         found = [x for x in letters if all(word in whole(x).casefold() for word in wanted)]
-        return "\n".join(map(row, found)) or "None.", [seen(mail, x) for x in found]
+        return "\n".join(map(row, found)) or "None.", [seen(x) for x in found]
 
     @tool(response_format="content_and_artifact")
     def read_mail(mail_id: str) -> tuple[str, Seen]:
         """Read a mail and the text of its attachments, by its id."""
         letter = mail.box.letter(mail_id)
-        return shown(letter), seen(mail, letter)
+        return shown(letter), seen(letter)
 
     @tool(response_format="content_and_artifact")
-    def find_contact(name: str) -> tuple[str, list[Contact]]:
+    def find_contact(
+        name: str, state: Annotated[Any, InjectedState] = None
+    ) -> tuple[str, list[Contact]]:
         """Look up a person or a firm in the address book."""
         wanted = name.casefold().strip()
         found = [
@@ -95,7 +97,8 @@ def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = harmless) -> lis
             for n, e in mail.contacts.items()
             if len(wanted) > 1 and wanted in n.casefold()
         ]
-        return "\n".join(f"{c['name']} <{c['email']}>" for c in found) or "Nobody.", found
+        text = "\n".join(f"{c['name']} <{c['email']}>" for c in found) or "Nobody."
+        return text, found if is_named(wanted, state) else []
 
     for each in (list_mails, search_mails, read_mail, find_contact):
         each.metadata = {"readOnlyHint": True}
@@ -134,13 +137,9 @@ def changing(mail: Mail) -> list[BaseTool]:
     return [draft_reply, file_mail, remember]
 
 
-def seen(mail: Mail, letter: Letter) -> Seen:
+def seen(letter: Letter) -> Seen:
     """What is certain of a letter: nothing that its author wrote."""
-    found = Seen(id=letter.id, folder=letter.folder)
-    known = next((a for a in mail.contacts.values() if a.casefold() == letter.sender), None)
-    if known is not None:
-        found["contact"] = known
-    return found
+    return Seen(id=letter.id, folder=letter.folder)
 
 
 def whole(letter: Letter) -> str:

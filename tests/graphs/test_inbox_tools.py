@@ -106,9 +106,7 @@ def test_a_mail_is_read_with_its_files(own):
 
     assert "Subject: Invoice INV-0231" in said.text
     assert "Total: 1240 euros" in said.text
-    assert {"id": "mail-02", "folder": "INBOX", "contact": "billing@ropeworks.example"} == (
-        said.artifact
-    )
+    assert {"id": "mail-02", "folder": "INBOX"} == said.artifact
 
 
 @pytest.mark.parametrize("mail_id", ["mail-99", "", "../contacts.json", "mail-01:2,"])
@@ -131,8 +129,8 @@ def test_somebody_is_found_in_the_address_book_by_a_part_of_the_name(own, name, 
     """Names, not addresses; "Nobody." where there is none."""
     said = using(own, "find_contact", name=name)
 
-    assert found == [one["email"] for one in said.artifact]
-    assert bool(said.artifact) == (said.text != "Nobody.")
+    assert (found != []) == (said.text != "Nobody.")
+    assert [] == [address for address in found if address not in said.text]
 
 
 # ------------------------------------------------------------- what changes the owner's mail
