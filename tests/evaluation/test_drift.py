@@ -132,6 +132,7 @@ def test_a_nightly_monitor_tells_what_kind_of_change_it_is(shift, noise, alarm):
     assert None is monitor.alarm
 
 
+@pytest.mark.exhaustive
 def test_a_nightly_monitor_leaves_an_unchanged_judge_alone():
     """For 200 grades, in 99 of 100 cases."""
     random = Random(9)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from evals.drift import __main__ as drift
 
 
+@pytest.mark.exhaustive
 def test_it_writes_what_it_found(tmp_path, monkeypatch):
     """Power, nights and blame, for every drift."""
     monkeypatch.setattr(drift, "SIZES", (25, 40))
