@@ -169,6 +169,7 @@ def test_a_cassette_outlives_the_bindings_of_its_model(world, file):
 
     assert {"model": 2} == world.calls
     assert [1, 2] == [one.request["settings"]["seed"] for one in tape.recordings]
+    assert [] == tape.unused()
 
 
 def test_the_same_question_may_have_several_answers(world, file):
@@ -463,6 +464,7 @@ ANSWERS = {
     "number": 1.5,
     "none": None,
     "nested": {"a": [1, {"b": None}], "$ref": "x"},
+    "marks": {"$send": ["a", {"$message": 1}], "$plain": {}},
     "blocks": [{"type": "text", "text": "x"}],
     "tuple": (1, [2]),
     "object": Seat(),
@@ -654,6 +656,7 @@ def test_what_was_cancelled_was_not_asked(file):
     with Cassette(file, "record") as tape:
         assert "at last" == asyncio.run(run(tape.tool(slow)))
 
+    assert [{"said": "at last"}] == [one.answer for one in tape.recordings]
     assert [{"said": "at last"}] == [one.answer for one in Cassette(file).recordings]
 
 

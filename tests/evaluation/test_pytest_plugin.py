@@ -159,7 +159,7 @@ def test_what_is_missing_fails_a_test_once_and_though_it_was_swallowed(run):
             pass
     """
     run(tests.replace("{text}", "'one'"), "--lg-cassette=record").assert_outcomes(passed=2)
-    found = run(tests.replace("{text}", "'two'"))
+    found = run(tests.replace("{text}", "'two'"), "-W", "default")
 
     found.assert_outcomes(passed=1, failed=1, errors=1)
     found.stdout.fnmatch_lines(['*CassetteMiss*messages?0?.content was "one", and is "two"*'])

@@ -23,9 +23,9 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
-PIN = "b179c952"
-"""How the SHA-256 of the weights begins."""
-CONTEXT, MOST_ANSWER, MOST_CHARACTERS = 4096, 128, 4_000
+PIN = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""SHA-256 of the weights."""
+CONTEXT, MOST_CALL, MOST_TEXT, MOST_CHARACTERS = 4096, 96, 24, 2_000
 ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "user"}
 
 
@@ -43,7 +43,7 @@ def engine() -> Any:
     assert spec is not None
     assert spec.origin is not None
     weights = Path(spec.origin).parent / WEIGHTS
-    if not sha256(weights.read_bytes()).hexdigest().startswith(PIN):
+    if sha256(weights.read_bytes()).hexdigest() != PIN:
         raise ValueError(f"{WEIGHTS} is not what is pinned")
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(weights)
@@ -76,8 +76,8 @@ class SmolLM(BaseChatModel):
         for one in recent:
             one["content"] = one["content"][: MOST_CHARACTERS // len(recent)]
         told = engine().handle_chat_completions({
-            "messages": recent, "max_tokens": MOST_ANSWER, "temperature": 0,
-            **({"response_format": self.shape()} if self.tools else {}),
+            "messages": recent, "max_tokens": MOST_CALL if self.tools else MOST_TEXT,
+            "temperature": 0, **({"response_format": self.shape()} if self.tools else {}),
         })  # fmt: skip
         said, usage = told["choices"][0]["message"]["content"], told["usage"]
         message = self.read(said, len(messages))
