@@ -177,6 +177,13 @@ class PlanRefused(LgProductionError):
     """
 
 
+class ReleaseRefused(LgProductionError):
+    """
+    This text was not released. Let the run end, or answer what it asks, then look again at what is
+    kept back: withheld_in(messages).
+    """
+
+
 class CaseInvalid(LgProductionError):
     """A case of the golden data cannot be used. Mend the line, or take it out."""
 

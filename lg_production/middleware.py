@@ -94,8 +94,25 @@ class FilterMiddleware(ToolWrapperMiddleware):
     wrapper: InjectionFilter
 
     def before_model(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Treat what the model has not read yet; ask a person where the policy says so."""
+        """Treat what the model has not read yet, and write down what a person must decide."""
         return self.wrapper.before_model(state, runtime)
+
+
+class FilterAsksMiddleware(AgentMiddleware[Any, Any, Any]):
+    """The questions of an `InjectionFilter`, in a node behind it: what it wrote down stands."""
+
+    def __init__(self, wrapper: InjectionFilter) -> None:
+        super().__init__()
+        self.wrapper = wrapper
+
+    @property
+    def name(self) -> str:
+        """Beside the filter's own."""
+        return "InjectionFilterAsks"
+
+    def before_model(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Ask a person where the policy says so."""
+        return self.wrapper.before_model_asks(state, runtime)
 
 
 class GuardMiddleware(AgentMiddleware[Any, Any, Any]):
@@ -133,11 +150,12 @@ class AccountingMiddleware(GuardMiddleware):
 def as_middleware(
     *guards: BudgetGuard | LoopGuard | ModelWrapper | ToolWrapper,
 ) -> list[AgentMiddleware[Any, Any, Any]]:
-    """Each guard as a middleware for `create_agent`, in their order: the first is outermost."""
+    """Each guard as a middleware for `create_agent`, in their order: the first is outermost.
+
+    An `InjectionFilter` is two: what it finds is in a checkpoint before anybody is asked.
+    """
 
     def one(guard: Any) -> AgentMiddleware[Any, Any, Any]:
-        if isinstance(guard, InjectionFilter):
-            return FilterMiddleware(guard)
         if isinstance(guard, ToolWrapper) and isinstance(guard, ModelWrapper):
             return WrapperMiddleware(guard)
         if isinstance(guard, ToolWrapper):
@@ -150,4 +168,9 @@ def as_middleware(
             return GuardMiddleware(guard)
         raise TypeError(f"{type(guard).__name__} is no guard and no wrapper of lg_production")
 
-    return [one(guard) for guard in guards]
+    def made(guard: Any) -> list[AgentMiddleware[Any, Any, Any]]:
+        if isinstance(guard, InjectionFilter):
+            return [FilterMiddleware(guard), FilterAsksMiddleware(guard)]
+        return [one(guard)]
+
+    return [middleware for guard in guards for middleware in made(guard)]

@@ -10,8 +10,9 @@ from .gate import GatePolicy, ProvenanceGate
 from .leaks import Canary, planted
 from .output import OutputFilter, OutputPolicy
 from .pins import Pins, pins_of
-from .plan import Plan, Step, seal
+from .plan import Plan, Step, seal, spoken
 from .policy import Guards, RuleOfTwoBroken, SecurityPolicy
+from .releasing import Withheld, release, withheld_in
 from .resolving import PinnedTransport
 from .rule_of_two import RuleOfTwo
 from .schemas import Validated
@@ -45,12 +46,16 @@ __all__ = [
     "Threshold",
     "ToolAllowList",
     "Validated",
+    "Withheld",
     "labelled",
     "pins_of",
     "planted",
     "recalled",
+    "release",
     "seal",
+    "spoken",
     "sub_agent",
     "summary",
     "suspicion",
+    "withheld_in",
 ]

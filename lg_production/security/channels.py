@@ -181,15 +181,20 @@ def _texts(message: Any) -> Iterator[Labelled]:
     if not isinstance(message, BaseMessage) or is_own(message):
         return
     where, data = provenance_of(message), structured_of(message)
-    channel: Channel
     found = False
-    for kind, text in blocks_of(message):
-        inside = kind in DOCUMENTS and where.channel == "user"
-        channel = "document" if inside else where.channel
-        yield Labelled(text, channel, where.origin, None if inside or found else data)
+    for channel, text in parts_of(message):
+        within = channel != where.channel
+        yield Labelled(text, channel, where.origin, None if within or found else data)
         found = True
     if data is not None and not found:
         yield Labelled("", where.channel, where.origin, data)
+
+
+def parts_of(message: BaseMessage) -> Iterator[tuple[Channel, str]]:
+    """Channel and text of every block: a document that the user has attached is a `document`."""
+    own = channel_of(message)
+    for kind, text in blocks_of(message):
+        yield "document" if own == "user" and kind in DOCUMENTS else own, text
 
 
 def blocks_of(message: BaseMessage) -> Iterator[tuple[str, str]]:
@@ -198,9 +203,13 @@ def blocks_of(message: BaseMessage) -> Iterator[tuple[str, str]]:
         yield "text", message.content
         return
     for block in message.content:
-        kind = str(block.get("type")) if isinstance(block, Mapping) else "text"
         for text in _within(block):
-            yield kind, text
+            yield kind_of(block), text
+
+
+def kind_of(block: Any) -> str:
+    """What a block says it is."""
+    return str(block.get("type")) if isinstance(block, Mapping) else "text"
 
 
 MOST_NESTED = 8
@@ -244,10 +253,16 @@ def _with(block: Any, change: Callable[[str], str], depth: int = MOST_NESTED) ->
     return {**block, **new}
 
 
-def rewritten(message: M, change: Callable[[str], str]) -> M:
-    """The message with each of its texts changed; the same object if none is."""
+def rewritten(message: M, change: Callable[[str], str], *, attached: bool = False) -> M:
+    """The message with each of its texts changed; the same object if none is.
+
+    `attached`: only those of the documents that are attached to it.
+    """
     content: Any = message.content
-    new = change(content) if isinstance(content, str) else [_with(b, change) for b in content]
+    if isinstance(content, str):
+        new: Any = content if attached else change(content)
+    else:
+        new = [b if attached and kind_of(b) not in DOCUMENTS else _with(b, change) for b in content]
     return message if new == content else message.model_copy(update={"content": new})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,16 +21,18 @@ from ..core.identity import messages_of
 from ..core.steps import Emit, Steps, drive, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import InjectionBlocked
-from .channels import Channel, channel_of, is_own, replaceable
+from .channels import Channel, channel_of, is_own, parts_of, replaceable
 from .detectors import Detector, Finding, Layered
 from .filtering import (
+    ACTIONS,
     Action,
     FilterPolicy,
+    is_waiting,
     labelled,
     note_of,
     original,
+    plainly,
     released,
-    texts_of,
     treated,
 )  # fmt: skip
 from .held import has_run
@@ -62,7 +65,9 @@ class InjectionFilter(ToolWrapper):
 
     As a tool wrapper it looks at what a tool answers. Asking there would run the tool again, so
     `interrupt` only keeps the text back, and the node in front of the model asks about it. In
-    `create_agent` it is both: `before_model` is the node.
+    `create_agent` (`as_middleware`) it is both, and two nodes: `before_model` writes the verdict
+    down, and `before_model_asks` asks about what is written down, so that a detector that says
+    something else on the resume cannot turn a yes to one text into a yes to another.
 
     Labels live in a message's `additional_kwargs["lg_production"]["injection"]`: action, score,
     reasons; `suspicion(messages)` is the highest score, for a router. A score never permits
@@ -82,6 +87,12 @@ class InjectionFilter(ToolWrapper):
         self.policy, self.then = policy or FilterPolicy(), then
         self.detector = detector or Layered()
         self.messages_key, self.observers = messages_key, observers
+
+    def before(self, then: str) -> InjectionFilter:
+        """The same filter in front of another node."""
+        same = copy(self)
+        same.then = then
+        return same
 
     # ---------------------------------------------------------------------- around a tool
 
@@ -105,20 +116,20 @@ class InjectionFilter(ToolWrapper):
         return Command(goto=goto, update={self.messages_key: changed} if changed else None)
 
     def before_model(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002
-        """The same for `create_agent`, which has no task to spare: it asks at once."""
-        changed, waiting = drive(self._look(state), self.database, self.observers)
-        decided = self._ask(waiting)[self.messages_key] if waiting else []
-        final = {m.id: m for m in [*changed, *decided]}
-        return {self.messages_key: list(final.values())} if final else None
+        """Treat what is new, and write down what a person must decide about."""
+        changed, _ = drive(self._look(state), self.database, self.observers)
+        return {self.messages_key: changed} if changed else None
+
+    def before_model_asks(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002
+        """Ask about what is written down as waiting. Judges nothing: a resume finds the same."""
+        waiting = [m for m in fresh(messages_of(state, self.messages_key)) if is_waiting(m)]
+        return self._ask(waiting) if waiting else None
 
     def _look(self, state: Any) -> Steps[tuple[list[BaseMessage], list[BaseMessage]]]:
         """Messages that change, and those of them that wait for a person."""
         changed, waiting = [], []
         for message in fresh(messages_of(state, self.messages_key)):
-            if (
-                note_of(message).get("action") == "interrupt"
-                and original(message) != message.content
-            ):
+            if is_waiting(message):
                 waiting.append(message)
                 continue
             found = yield from self.judge(message)
@@ -137,33 +148,41 @@ class InjectionFilter(ToolWrapper):
     # -------------------------------------------------------------------------- a verdict
 
     def judge(self, message: BaseMessage) -> Steps[Verdict]:
-        """What is found in a message, and what the policy does about it.
+        """What is found in a message, and what is done about it: of its parts, the strictest.
 
-        What a guard says in the place of a tool is ours, and read as it is. Raises
-        `InjectionBlocked` where the policy says so. A detector that fails finds nothing, and the
-        policy's `on_failure` is done.
+        A document that the user has attached is judged as one. What a guard says in the place of a
+        tool is ours, and read as it is. Raises `InjectionBlocked` where the policy says so. A
+        detector that fails finds nothing, and the policy's `on_failure` is done.
         """
-        channel, finding = channel_of(message), Finding(0.0)
+        worst = Verdict(channel_of(message), Finding(0.0), "allow")
         if isinstance(message, ToolMessage) and not has_run(message):
-            return Verdict(channel, finding, "allow")
-        action: Action | None = None
-        for text in texts_of(message):
-            try:
-                found = yield from off_loop(partial(self.detector, text, channel))
-            except GraphBubbleUp:
-                raise
-            except Exception as error:  # noqa: BLE001 - the policy says what then
-                attributes = {"channel": channel, "error": type(error).__name__}
-                yield Emit(Event("injection.unscored", attributes))
-                action = self.policy.on_failure
-            else:
-                finding = found if found.score > finding.score else finding
-        verdict = self.policy.decide(channel, finding.score) if action is None else action
-        if verdict != "allow":
-            yield Emit(found_in(channel, finding, verdict))
-        if verdict == "block":
-            raise InjectionBlocked(f"({channel}, {', '.join(finding.reasons) or 'unscored'})")
-        return Verdict(channel, finding, verdict)
+            return worst
+        for channel, text in parts_of(message):
+            found = yield from self._judged(text, channel)
+            if (strictness(found), found.finding.score) > (strictness(worst), worst.finding.score):
+                worst = found
+        if worst.action != "allow":
+            yield Emit(found_in(worst.channel, worst.finding, worst.action))
+        if worst.action == "block":
+            why = ", ".join(worst.finding.reasons) or "unscored"
+            raise InjectionBlocked(f"({worst.channel}, {why})")
+        return worst
+
+    def _judged(self, text: str, channel: Channel) -> Steps[Verdict]:
+        try:
+            found = yield from off_loop(partial(self.detector, text, channel))
+        except GraphBubbleUp:
+            raise
+        except Exception as error:  # noqa: BLE001 - the policy says what then
+            attributes = {"channel": channel, "error": type(error).__name__}
+            yield Emit(Event("injection.unscored", attributes))
+            return Verdict(channel, Finding(0.0), self.policy.on_failure)
+        return Verdict(channel, found, self.policy.decide(channel, found.score))
+
+
+def strictness(verdict: Verdict) -> int:
+    """How strict what is done is."""
+    return ACTIONS.index(verdict.action)
 
 
 def fresh(messages: Sequence[Any]) -> list[BaseMessage]:
@@ -186,22 +205,16 @@ def question(waiting: Sequence[BaseMessage]) -> dict[str, Any]:
     for message in waiting:
         note = note_of(message)
         args = {
-            "channel": channel_of(message),
+            "channel": note.get("channel") or channel_of(message),
             "score": note.get("score"),
             "reasons": note.get("reasons"),
             "digest": note.get("digest"),
-            "text": shown(original(message)),
+            "text": plainly(original(message), SHOWN),
         }
         why = "This text reads like an attack on the assistant. May the assistant read it?"
         asked.append({"name": "read_suspected_text", "args": args, "description": why})
     config = {"action_name": "read_suspected_text", "allowed_decisions": list(DECISIONS)}
     return {"action_requests": asked, "review_configs": [config]}
-
-
-def shown(content: Any) -> str:
-    """As much of a content as a person is shown, nothing in it invisible."""
-    text = content if isinstance(content, str) else str(content)
-    return text[:SHOWN].encode("unicode_escape").decode().replace("\\n", "\n")
 
 
 def decisions(answer: Any, count: int) -> Iterator[Mapping[str, Any]]:

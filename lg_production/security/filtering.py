@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..core.keys import digest
 from .canonical import canonical
-from .channels import KEPT, Channel, M, blocks_of, label_of, noted, rewritten
+from .channels import KEPT, Channel, M, blocks_of, channel_of, label_of, noted, rewritten
 from .detectors import Finding
 from .unseen import visible
 
@@ -66,11 +66,6 @@ class FilterPolicy(BaseModel):
         return max(reached, key=ACTIONS.index, default="allow")
 
 
-def texts_of(message: BaseMessage) -> list[str]:
-    """The texts of a message, whatever shape its content has."""
-    return [text for _, text in blocks_of(message)]
-
-
 def stripped(text: str, finding: Finding) -> str:
     """The text without invisible characters, hidden stretches, and what was found encoded."""
     shape = canonical(text)
@@ -103,11 +98,16 @@ def note_of(message: Any) -> Mapping[str, Any]:
 def treated(
     message: BaseMessage, action: Action, finding: Finding, channel: Channel
 ) -> BaseMessage:
-    """The message after an action. `interrupt` keeps the text back, as `quarantine` does."""
+    """The message after an action. `interrupt` keeps the text back, as `quarantine` does.
+
+    A finding in a document that the user has attached leaves his own words as they are.
+    """
     if action == "allow":
         return message
+    attached = channel_of(message) != channel
     note = {
         "action": action,
+        "channel": channel,
         "score": round(finding.score, 4),
         "reasons": list(finding.reasons),
         "digest": mark_of(message),
@@ -115,17 +115,22 @@ def treated(
     if action == "mark":
         return labelled(message, note)
     if action == "strip":
-        return labelled(rewritten(message, lambda text: stripped(text, finding)), note)
-    return withheld(message, note, channel)
+        new = rewritten(message, lambda text: stripped(text, finding), attached=attached)
+        return labelled(new, note)
+    return withheld(message, note, WITHHELD.format(what=WHAT[channel]), attached=attached)
 
 
-def withheld(message: BaseMessage, note: Mapping[str, Any], channel: Channel) -> BaseMessage:
+def withheld(
+    message: BaseMessage, note: Mapping[str, Any], notice: str, *, attached: bool = False
+) -> BaseMessage:
     """A notice in the place of the text, which stays in the checkpoint and out of the prompt."""
-    notice = WITHHELD.format(what=WHAT[channel])
     if isinstance(message, ToolMessage):
         artifact = {KEPT: message.content, "artifact": message.artifact}
         return labelled(message, note, content=notice, artifact=artifact)
-    return labelled(message, {**note, "withheld": message.content}, content=notice)
+    content: Any = notice
+    if attached:
+        content = rewritten(message, lambda _: notice, attached=True).content
+    return labelled(message, {**note, "withheld": message.content}, content=content)
 
 
 def released(message: BaseMessage, note: Mapping[str, Any], text: str | None = None) -> BaseMessage:
@@ -146,9 +151,25 @@ def original(message: BaseMessage) -> Any:
     return note_of(message).get("withheld", message.content)
 
 
+def plainly(content: Any, most: int | None = None) -> str:
+    """A content as a person is shown it, nothing in it invisible; the first `most` characters."""
+    text = content if isinstance(content, str) else str(content)
+    return text[:most].encode("unicode_escape").decode().replace("\\n", "\n")
+
+
+def is_kept_back(message: BaseMessage) -> bool:
+    """Whether a notice stands in the place of the message's text."""
+    return bool(original(message) != message.content)
+
+
+def is_waiting(message: BaseMessage) -> bool:
+    """Whether a person must still decide about what is kept back."""
+    return note_of(message).get("action") == "interrupt" and is_kept_back(message)
+
+
 def mark_of(message: BaseMessage) -> str:
     """What names a question about a message: a hash of its texts, 32 digits."""
-    safe = (text.encode("utf-8", "replace").decode("utf-8") for text in texts_of(message))
+    safe = (text.encode("utf-8", "replace").decode("utf-8") for _, text in blocks_of(message))
     return digest("injection", *safe).hex()[:32]
 
 

@@ -70,10 +70,13 @@ NO_PRIVATE: Final = dict.fromkeys(range(PRIVATE, PRIVATE + MARKS))
 METHODS: Final = {"delimit": delimit, "datamark": datamark, "encode": encode}
 
 
-def spotlit(message: M, method: Method, secret: bytes = b"") -> M:
-    """The message with every text of it marked. The message that was given stays as it is."""
+def spotlit(message: M, method: Method, secret: bytes = b"", *, attached: bool = False) -> M:
+    """The message with every text of it marked, or of the documents attached to it alone.
+
+    The message that was given stays as it is.
+    """
     key = key_of(message, secret)
-    return rewritten(message, lambda text: METHODS[method](text, key))
+    return rewritten(message, lambda text: METHODS[method](text, key), attached=attached)
 
 
 class Spotlight(ModelWrapper):
@@ -105,9 +108,13 @@ class Spotlight(ModelWrapper):
 
     def marked(self, message: Any) -> Any:
         """The message as the model shall see it."""
-        if is_own(message) or channel_of(message) not in self.channels:
+        if is_own(message):
             return message
-        return spotlit(message, self.method, self.secret)
+        if channel_of(message) in self.channels:
+            return spotlit(message, self.method, self.secret)
+        if "document" in self.channels:
+            return spotlit(message, self.method, self.secret, attached=True)
+        return message
 
 
 def explained(request: Any, says: str) -> Any:

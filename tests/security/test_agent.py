@@ -11,7 +11,13 @@ from langchain_core.tools import tool
 from langgraph.types import Command
 
 from lg_production import Checkpointer, InjectionFilter, OutputFilter, Pins, ToolAllowList
-from lg_production.middleware import FilterMiddleware, WrapperMiddleware, as_middleware
+from lg_production.middleware import (
+    FilterAsksMiddleware,
+    FilterMiddleware,
+    WrapperMiddleware,
+    as_middleware,
+)
+from lg_production.security.detectors import Judged
 from lg_production.security.filtering import FilterPolicy, Threshold, note_of
 from lg_production.security.pins import pins_of
 from tests.graphs_for_tests import call, thread
@@ -38,8 +44,11 @@ def test_each_guard_gets_the_hooks_it_needs() -> None:
     """A filter stands in front of the model, too; the others around both kinds of call."""
     made = as_middleware(InjectionFilter(), OutputFilter(), Pins({}), ToolAllowList([]))
 
-    assert [FilterMiddleware, *[WrapperMiddleware] * 3] == [type(one) for one in made]
-    assert ["InjectionFilter", "OutputFilter", "Pins", "ToolAllowList"] == [m.name for m in made]
+    filters = [FilterMiddleware, FilterAsksMiddleware]
+    names = ["InjectionFilter", "InjectionFilterAsks", "OutputFilter", "Pins", "ToolAllowList"]
+
+    assert [*filters, *[WrapperMiddleware] * 3] == [type(one) for one in made]
+    assert names == [m.name for m in made]
 
 
 @BOTH
@@ -71,6 +80,24 @@ def test_a_suspected_request_is_asked_about_before_the_model_runs(
     assert "user" == asked["action_requests"][0]["args"]["channel"]
     assert "" == before
     assert ATTACK in model.read
+
+
+@BOTH
+def test_a_yes_to_one_text_releases_no_other(database: Any, is_async: Any) -> None:
+    """A detector that says something else on the resume: the verdict was written down first."""
+    scores = iter([0.99, 0.0] + [0.0, 0.99] * 20)
+    own = InjectionFilter(detector=Judged(lambda text, channel: next(scores)))
+    model = scripted("done")
+    agent = create_agent(
+        model, [read], middleware=as_middleware(own), checkpointer=Checkpointer(database)
+    )
+    config = thread()
+    said = {"messages": [("user", "first, harmless"), ("user", "second")]}
+    asked = run(agent, said, is_async, config)["__interrupt__"][0].value
+    final = run(agent, Command(resume={"decisions": [{"type": "reject"}]}), is_async, config)
+
+    assert ["first, harmless"] == [one["args"]["text"] for one in asked["action_requests"]]
+    assert [True, False] == [m.text.startswith("[Withheld") for m in final["messages"][:2]]
 
 
 @BOTH

@@ -129,3 +129,14 @@ def test_any_text_can_be_spotlit(text: Any) -> None:
     message = ToolMessage(text, tool_call_id="1")
     for method in ("delimit", "datamark", "encode"):
         assert spotlit(message, method).content != ""
+
+
+def test_a_document_that_the_user_has_attached_is_marked_and_his_words_are_not() -> None:
+    """It is somebody else's text within his message."""
+    said: Any = {"type": "text", "text": "Summarise this."}
+    message = HumanMessage([said, {"type": "text-plain", "text": "pay evil"}], id="m1")
+    seen = Spotlight().marked(message).content
+
+    assert said == seen[0]
+    assert True is seen[1]["text"].startswith("<<data ")
+    assert message is Spotlight(channels=("tool_output",)).marked(message)
