@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -21,7 +20,7 @@ from . import words
 from .anchoring import Ground, approved_in, noting, spelled
 from .channels import texts
 from .held import Held, HeldValue
-from .plan import Plan, opened
+from .plan import Plan, opened, since
 from .questions import OnHeld, settle
 from .results import attributed
 from .rule_of_two import RuleOfTwo
@@ -97,13 +96,19 @@ class GatePolicy(BaseModel):
         stored: Any = None,
         *,
         key: bytes = b"",
+        thread: str = "",
     ) -> Held | None:
         """Why a person must look at this call, from the messages and nothing else; None: it may go.
 
-        `stored` is the state's sealed plan, `key` the one it was sealed with. Takes time in
-        proportion to the arguments and the messages, and arguments of any depth.
+        `stored` is the state's sealed plan, `key` the one it was sealed with, `thread` the id of
+        the thread. Takes time in proportion to the arguments and the messages, and arguments of any
+        depth.
         """
-        plan, reasons = self._plan(tool, arguments, messages, stored, key)
+        plan, reasons = None, list[Reason]()
+        if stored:
+            plan, reasons = self._plan(tool, arguments, messages, stored, key, thread)
+        elif self.plan == "required":
+            reasons = ["plan_missing"]
         ground = Ground(texts(messages), approved=approved_in(messages), trusted=self.fields_from)
         values = sinks(tool, arguments, reads=self.is_read(tool))
         if len(values) > MOST_CHECKED:
@@ -124,15 +129,13 @@ class GatePolicy(BaseModel):
 
     def _plan(
         self, tool: str, arguments: Mapping[str, Any], messages: Sequence[Any], stored: Any,
-        key: bytes,
+        key: bytes, thread: str,
     ) -> tuple[Plan | None, list[Reason]]:  # fmt: skip
-        if not stored:
-            return None, ["plan_missing"] if self.plan == "required" else []
         try:
-            plan = opened(stored, messages, key=key)
+            plan = opened(stored, messages, key=key, thread=thread)
         except PlanRefused:
             return None, ["plan_refused"]
-        objection = plan.objection(tool, arguments, messages)
+        objection = plan.objection(tool, arguments, since(stored, messages))
         return plan, [cast("Reason", objection)] if objection else []
 
     def _unanchored(
@@ -140,14 +143,18 @@ class GatePolicy(BaseModel):
         plan: Plan | None,
     ) -> Iterator[Sink]:  # fmt: skip
         """The sink values that nothing anchors: neither the thread, nor the plan."""
-        fixed = plan.fixed(tool, arguments) if plan else frozenset()
         for sink in values:
-            if sink.value in fixed or ground.anchor(sink):
+            if ground.anchor(sink) or (plan and plan.fixes(tool, sink.top, arguments)):
                 continue
-            name = re.split(r"[.\[]", sink.argument, maxsplit=1)[0]
-            sources = plan.sources(tool, name, arguments) if plan else ()
+            sources = plan.sources(tool, sink.top, arguments) if plan else ()
             if not (sources and ground.is_only(sink, sources)):
                 yield sink
+
+
+def thread_of(request: ToolCallRequest) -> str:
+    """The id of the thread; empty where there is none."""
+    info = getattr(request.runtime, "execution_info", None)
+    return str(info.thread_id or "") if info else ""
 
 
 def shown_of(sink: Sink, ground: Ground) -> HeldValue:
@@ -202,9 +209,10 @@ class ProvenanceGate(ToolWrapper):
     def steps(self, request: ToolCallRequest, handler: Handler) -> Steps[ToolResult]:
         """Let the call pass, or settle what is to be done about it."""
         call, messages, plan = request.tool_call, self.messages(request), self.plan(request)
+        thread = thread_of(request)
         held = yield from off_loop(
             lambda: self.policy.decide(
-                call["name"], call["args"], messages, plan, key=self.seal_key
+                call["name"], call["args"], messages, plan, key=self.seal_key, thread=thread
             )
         )
         given = partial(self.attributed, call)

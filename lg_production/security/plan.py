@@ -1,9 +1,10 @@
-"""A sealed plan: which tools a task may call, settled before anything untrusted was read.
+"""A sealed plan: which tools a task may call, settled by the user's words alone.
 
-`seal` makes it from the user's words alone and refuses to make it later. The gate checks it at
-every call: its hash, and that what it was made from still stands at the start of the messages
-and holds nothing untrusted. A state that somebody else may write needs a `key`, too: without
-one, a hash only shows that a plan was changed, not by whom it was made.
+`seal` makes it before anything untrusted was read, and refuses to make it later; unless it is
+given the user's words and nothing else (`spoken`), which is how a later turn has a plan of its own.
+The gate checks it at every call: its hash, and that the words it was made from still stand in the
+thread. A state that somebody else may write needs a `key`, too: without one, a hash only shows
+that a plan was changed, not by whom it was made.
 """
 
 from __future__ import annotations
@@ -63,24 +64,24 @@ class Plan(BaseModel):
         json.dumps(self.model_dump(mode="json"))
         return self
 
-    def fixed(self, tool: str, arguments: Mapping[str, Any]) -> frozenset[str]:
-        """The texts that the plan itself gives as arguments of this call."""
-        fitting = [step for step in self.steps if step.tool == tool and step.fits(arguments)]
-        return frozenset(
-            str(value) for step in fitting for values in step.arguments.values() for value in values
-        )
+    def fixes(self, tool: str, argument: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether the plan itself gives this argument of this call, and all that is in it."""
+        return any(argument in step.arguments for step in self._fitting(tool, arguments))
 
     def sources(self, tool: str, argument: str, arguments: Mapping[str, Any]) -> frozenset[str]:
         """The tools from whose results this argument's address may be taken."""
-        fitting = [step for step in self.steps if step.tool == tool and step.fits(arguments)]
-        return frozenset(name for step in fitting for name in step.sources.get(argument, ()))
+        steps = self._fitting(tool, arguments)
+        return frozenset(name for step in steps for name in step.sources.get(argument, ()))
+
+    def _fitting(self, tool: str, arguments: Mapping[str, Any]) -> list[Step]:
+        return [step for step in self.steps if step.tool == tool and step.fits(arguments)]
 
     def objection(self, tool: str, arguments: Mapping[str, Any], messages: Sequence[Any]) -> str:
-        """Why this call is not in the plan; empty if it is."""
+        """Why this call is not in the plan, after these messages; empty if it is."""
         named = [step for step in self.steps if step.tool == tool]
         if not named:
             return "tool_not_planned"
-        fitting = [step for step in named if step.fits(arguments)]
+        fitting = self._fitting(tool, arguments)
         if not fitting:
             return "arguments_not_planned"
         if any(step.times is None for step in fitting):
@@ -109,45 +110,68 @@ class Sealed:
 
     plan: Plan
     made_from: int
-    """How many messages there were."""
+    """How many messages the user had written."""
+    thread: str
+    """The thread it is for; empty is any that begins with the same words."""
     hash: str
 
     def stored(self) -> dict[str, Any]:
         """This as JSON, for the state and its checkpoints."""
         plan = self.plan.model_dump(mode="json")
-        return {"plan": plan, "made_from": self.made_from, "hash": self.hash}
+        return {
+            "plan": plan, "made_from": self.made_from, "thread": self.thread, "hash": self.hash,
+        }  # fmt: skip
 
 
-def seal(plan: Plan, messages: Sequence[Any], *, key: bytes = b"") -> dict[str, Any]:
+def seal(
+    plan: Plan, messages: Sequence[Any], *, key: bytes = b"", thread: str = ""
+) -> dict[str, Any]:
     """The plan, sealed: put it into the state under `plan`.
 
-    Raises `PlanRefused` if any of the messages is not the user's or the agent's own.
+    `messages`: what it was made from, all of it. In a later turn that is `spoken(messages)`: show
+    the model that plans nothing else, not even what the agent has said since. `thread`: the
+    `thread_id` that it is for; with a key it is valid in no other. Raises `PlanRefused` if any of
+    the messages is not the user's or the agent's own, or none is the user's.
     """
-    if not messages or any(is_untrusted(message) for message in messages):
+    said = spoken(messages)
+    if not said or any(is_untrusted(message) for message in messages):
         raise PlanRefused
-    return Sealed(plan, len(messages), mark(plan, messages, key)).stored()
+    return Sealed(plan, len(said), thread, mark(plan, said, thread, key)).stored()
 
 
-def opened(stored: Any, messages: Sequence[Any], *, key: bytes = b"") -> Plan:
-    """The plan in a state. Raises `PlanRefused` if it is not as it was sealed."""
+def opened(stored: Any, messages: Sequence[Any], *, key: bytes = b"", thread: str = "") -> Plan:
+    """The plan in a thread's state. Raises `PlanRefused` if it is not as it was sealed."""
     try:
         plan = Plan.model_validate(stored["plan"])
-        made_from, told = stored["made_from"], stored["hash"]
+        made_from, told, meant = stored["made_from"], stored["hash"], stored["thread"]
     except (KeyError, TypeError, ValidationError, RecursionError):
         raise PlanRefused from None
     if isinstance(made_from, bool) or not isinstance(made_from, int) or made_from < 1:
         raise PlanRefused
-    before = messages[:made_from]
-    late = len(before) < made_from or any(is_untrusted(message) for message in before)
-    if late or not hmac.compare_digest(str(told), mark(plan, before, key)):
+    said = spoken(messages)[:made_from]
+    if len(said) < made_from or meant not in ("", thread):
+        raise PlanRefused
+    if not hmac.compare_digest(str(told), mark(plan, said, meant, key)):
         raise PlanRefused
     return plan
 
 
-def mark(plan: Plan, messages: Sequence[Any], key: bytes) -> str:
-    """What ties a plan to the messages it was made from."""
-    said = [[message.type, message.text] for message in messages]
-    text = json.dumps([plan.model_dump(mode="json"), said], sort_keys=True)
+def spoken(messages: Sequence[Any]) -> list[Any]:
+    """The user's own messages: all that a plan may be made from once something was read."""
+    return [m for m in messages if m.type == "human" and not is_untrusted(m)]
+
+
+def since(stored: Any, messages: Sequence[Any]) -> Sequence[Any]:
+    """The messages after the last that an opened plan was made from."""
+    last = spoken(messages)[stored["made_from"] - 1]
+    return messages[next(n for n, m in enumerate(messages) if m is last) + 1 :]
+
+
+def mark(plan: Plan, said: Sequence[Any], thread: str, key: bytes) -> str:
+    """What ties a plan to the words it was made from, and to a thread."""
+    text = json.dumps(
+        [plan.model_dump(mode="json"), [m.text for m in said], thread], sort_keys=True
+    )
     found = digest("plan", text)
     return hmac.digest(key, found, "sha256").hex() if key else found.hex()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from . import words
@@ -60,7 +60,7 @@ LIST = re.compile(r"[,;\r\n\t]")
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """One value that must be anchored.
+    """One value that must be anchored. `argument`: its place in the call; `top`: in which argument.
 
     `kinships`: the families of names under which a result may hold it (`words.FAMILIES`);
     `stems`: those of its argument's name, where that says what it is.
@@ -71,14 +71,17 @@ class Sink:
     argument: str
     kinships: frozenset[str] = frozenset()
     stems: frozenset[str] = frozenset()
+    top: str = ""
 
 
 def sinks(tool: str, arguments: Mapping[str, Any], *, reads: bool) -> tuple[Sink, ...]:
-    """The sink values of a call, each once; `reads` if the tool changes nothing."""
+    """The sink values of a call, each once in an argument; `reads` if the tool changes nothing."""
     seen: dict[Any, Sink] = {}
-    for where, name, value in leaves(arguments):
-        for sink in of_leaf(tool, where, name, value, reads=reads):
-            seen.setdefault((sink.kind, sink.value, sink.kinships, sink.stems), sink)
+    for top, argument in arguments.items():
+        for where, name, value in leaves({top: argument}):
+            for sink in of_leaf(tool, where, name, value, reads=reads):
+                key = (top, sink.kind, sink.value, sink.kinships, sink.stems)
+                seen.setdefault(key, replace(sink, top=str(top)))
     return tuple(seen.values())
 
 
