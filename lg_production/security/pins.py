@@ -1,4 +1,4 @@
-"""Tools are pinned: one whose name, description or arguments have changed is held.
+"""Tools are pinned: one whose name, description, arguments or hints have changed is held.
 
 A server that offers tools can change what it says about them after they were approved (a "rug
 pull"), and what it says is read by the model. A pin is a hash of all of it.
@@ -21,14 +21,22 @@ from .allow import offer
 from .held import Held
 from .questions import OnHeld, settle
 
+HINTS = ("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+"""Model Context Protocol 2025-06-18, `ToolAnnotations`."""
 Reason = Literal["tool_changed", "tool_unknown"]
 
 
 def pin_of(tool: Any) -> str:
-    """SHA-256 of what the model is told about a tool: name, description, arguments; 64 digits."""
+    """SHA-256 of what is said about a tool: name, description, arguments, hints; 64 digits.
+
+    The hints are MCP's annotations, where its server gives any.
+    """
     schema = tool.tool_call_schema
     spelled = schema if isinstance(schema, Mapping) else schema.model_json_schema()
-    return digest("tool", tool.name, tool.description, canonical(spelled)).hex()
+    said = getattr(tool, "metadata", None) or {}
+    hints = {name: said[name] for name in HINTS if said.get(name) is not None}
+    more = [canonical(hints)] if hints else []
+    return digest("tool", tool.name, tool.description, canonical(spelled), *more).hex()
 
 
 def pins_of(tools: Iterable[Any]) -> dict[str, str]:
@@ -99,6 +107,6 @@ class Pins(ToolWrapper, ModelWrapper):
 
 
 WHY: Mapping[Reason, str] = {
-    "tool_changed": "the tool's name, description or arguments have changed since it was pinned",
+    "tool_changed": "what the tool says about itself has changed since it was pinned",
     "tool_unknown": "the tool was never pinned",
 }

@@ -23,11 +23,13 @@ from .leaks import Canary
 from .output import OutputFilter, OutputPolicy
 from .pins import Pins
 from .questions import OnHeld
+from .results import Attributed
 from .rule_of_two import Finding
 from .schemas import Validated
 from .spotlight import Method, Spotlight
 
 Guard: TypeAlias = ToolWrapper | ModelWrapper
+NAMED = ("reads", "writes", "fields_from", "labels_from")
 LAYERS = ("filter", "spotlight", "tools", "gate", "egress", "output", "pins", "schemas")
 
 
@@ -164,6 +166,8 @@ class SecurityPolicy(BaseModel):
         if self.gate is not None:
             gate = self.gate.model_copy(update={"writes": self.gate.writes | writing(tools)})
             made.append(ProvenanceGate(gate, plan_key=plan_key, seal_key=seal_key, **asks))
+        elif self.filter is not None or self.spotlight is not None:
+            made.append(Attributed(messages_key))
         if self.egress is not None:
             made.append(Egress(self.egress, **asks))
         return Guards(tuple(made), found)
@@ -171,8 +175,11 @@ class SecurityPolicy(BaseModel):
     def check(self, tools: Iterable[str]) -> None:
         """Look at what one agent would be given. Raises as `guards` does."""
         names = frozenset(tools)
-        for what in ("tools", "schemas"):
-            unknown = sorted(frozenset(getattr(self, what) or ()) - names)
+        said = [(what, getattr(self, what)) for what in ("tools", "schemas")]
+        if self.gate is not None:
+            said += [(f"gate.{what}", getattr(self.gate, what)) for what in NAMED]
+        for what, given in said:
+            unknown = sorted(frozenset(given or ()) - names)
             if unknown:
                 raise ValueError(f"{what}: no tool is called {', '.join(unknown)}")
         usable = names if self.tools is None else self.tools

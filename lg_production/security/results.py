@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, RemoveMessage, ToolMessage
+from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from ..core.steps import Steps
-from ..core.wrappers import ToolResult
+from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from .channels import LABEL, label_of
 
 
@@ -35,6 +36,17 @@ def _each(result: Any, change: Callable[[ToolMessage], Steps[Any]], key: str) ->
             changed = yield from _each(messages, change, key)
             return replace(result, update={**result.update, key: changed})
     return result
+
+
+class Attributed(ToolWrapper):
+    """What a tool says of itself is not believed, where no gate stands that would see to it."""
+
+    def __init__(self, messages_key: str = "messages") -> None:
+        self.messages_key = messages_key
+
+    def steps(self, request: ToolCallRequest, handler: Handler) -> Steps[ToolResult]:
+        """Make the call, and note all that it gives back as the tool's."""
+        return attributed(request.tool_call, (yield from handler(request)), self.messages_key)
 
 
 def attributed(call: Mapping[str, Any], result: Any, messages_key: str = "messages") -> ToolResult:

@@ -123,3 +123,13 @@ def test_a_changed_tool_is_not_offered_to_the_model(is_async):
 
     assert ["add"] == model.offered
     assert [("pins.withdrawn", 1)] == [(e.name, e.attributes["tools"]) for e in events]
+
+
+def test_a_hint_that_a_server_changes_changes_the_pin():
+    """MCP's annotations; what else a tool carries for its developer does not."""
+    before, after, other = make(), make(), make()
+    after.metadata = {"readOnlyHint": True}
+    other.metadata = {"team": "pricing"}
+
+    assert pin_of(before) != pin_of(after)
+    assert pin_of(before) == pin_of(other)
