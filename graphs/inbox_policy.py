@@ -77,13 +77,14 @@ def security(mail: Mail, tools: Sequence[BaseTool]) -> SecurityPolicy:
 def stacked(
     database: Database, guards: Guards, observers: Sequence[Observer] = ()
 ) -> tuple[ToolWrapper, ...]:
-    """Around the tools, the first outermost: how often, all that guards, and once each.
+    """Around the tools, the first outermost: all that guards, how often, and once each.
 
-    `Limits` stands outside: it counts what the guards refuse, too.
+    `Limits` stands inside: what a person refuses uses nothing up, or ten demands of a stranger
+    would leave the owner without a letter of his own.
     """
     return (
-        Limits(database, LIMITS, observers=observers),
         *guards.tools,
+        Limits(database, LIMITS, observers=observers),
         Idempotent(database, policies=POLICIES, observers=observers),
     )
 

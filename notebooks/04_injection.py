@@ -193,10 +193,10 @@ assert all(results[name, "nothing"][0] for name in ATTACKS)
 assert not any(results[name, "all"][0] for name in ATTACKS)
 
 # %% [markdown]
-# With everything on none of them succeeds. The letter to **somebody known** fails because the address
-# book anchors only those whom the owner has named: where the owner names two people, a page can
-# still have the letter for one sent to the other, for the gate knows where an address comes from and
-# not whether it is the one that was meant. A plan that names the recipient
+# With everything on none of them succeeds. The letter to **somebody known** fails because the
+# address book anchors only those whom the owner has named: where the owner names two people, a
+# page can still have the letter for one sent to the other, for the gate knows where an address
+# comes from and not whether it is the one that was meant. A plan that names the recipient
 # (`Step(tool="send_mail", arguments={"to": (…,)})`) or a `ReviewPolicy` on what leaves holds that,
 # too. Spotlighting changes nothing here, because it helps only a model that wants to know. Where
 # Dana has no answer, the attacker had himself put into its `bcc`, and the person who rejected the
