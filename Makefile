@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
+# What each suite must surely pass: the bound of its interval, rounded down. One more failure is below.
+GATES := booking:0.77 inbox:0.86 research:0.72
 
 .PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-drift evals-golden evals-oversight evals-tau2 evals-detection train-detector notebooks
 help: ## show this
@@ -44,8 +46,8 @@ evals: demo evals-golden ## every evaluation that needs no key
 evals-agentdojo: $(READY) ## AgentDojo with a model that obeys every injection, on every surface
 	@$(IN) .venv/bin/uv pip install -q --python .venv/bin/python -e '.[agentdojo]' && .venv/bin/python -m evals.agentdojo
 
-evals-golden: $(READY) ## every case of the golden data, on the reference graphs
-	@$(IN) for s in booking inbox research; do .venv/bin/lg-production eval run $$s || exit $$?; done
+evals-golden: $(READY) ## every case of the golden data, on the reference graphs; fails if one gets worse
+	@$(IN) code=0; for s in $(GATES); do .venv/bin/lg-production eval run $${s%:*} --min-pass $${s#*:} || code=$$?; done; exit $$code
 
 evals-drift: $(READY) ## how soon a judge that changed is found, and who is blamed
 	@$(PY) -m evals.drift

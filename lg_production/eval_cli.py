@@ -376,6 +376,8 @@ def tell(comparison: Comparison) -> None:
         if change.difference < 0:
             console.print(f"[red]↓[/] {escape(change.id)} {escape(change.why)}")
     listed("Not compared", comparison.left_out)
+    for note in comparison.notes:
+        console.print(f"[yellow]{escape(note)}[/]")
 
 
 def listed(what: str, names: Sequence[str]) -> None:

@@ -29,15 +29,19 @@ sys.path.insert(0, str(root))
 import matplotlib.pyplot as plt
 
 from evals.suites import booking
-from lg_production.evaluation.attribution import attribute
-from lg_production.evaluation.cases import load_suite
-from lg_production.evaluation.comparing import compare
-from lg_production.evaluation.cusum import Monitor
-from lg_production.evaluation.drift import PermutationTest, baseline_of, regraded
-from lg_production.evaluation.gates import Gate
-from lg_production.evaluation.judges import Judge
-from lg_production.evaluation.results import by_split
-from lg_production.evaluation.running import Runner
+from lg_production.evaluation import (
+    Gate,
+    Judge,
+    Monitor,
+    PermutationTest,
+    Runner,
+    attribute,
+    baseline_of,
+    by_split,
+    compare,
+    load_suite,
+    regraded,
+)
 
 PLAIN, OURS, PALE = "#d55e00", "#0072b2", "#a6cee3"
 plt.rcParams |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}

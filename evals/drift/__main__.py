@@ -1,4 +1,8 @@
-"""`python -m evals.drift [--runs N] [--seed N] [--json FILE]`: power, false alarms and blame."""
+"""`python -m evals.drift [--runs N] [--null N] [--seed N] [--json FILE]`: power and blame.
+
+What must be rare is counted in many more rounds than what must be frequent: 4 of 400 would be a
+rate of 0.4 to 2.5 %, and say nothing of a promised 1 %.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +27,26 @@ SIZES = (25, 40, 60, 100)
 FLOOR = 0.03
 OURS = next(iter(DETECTORS))
 TARGETS: tuple[tuple[Drift, int], ...] = (("strict", 25), ("het", 40))
-CASES = ((False, False), (True, False), (False, True), (True, True))
+DRIFTS: tuple[Drift, ...] = ("none", "strict", "het", "sym")
+TRUTHS = {
+    "nothing": (False, False), "only the judge": (True, False), "only the agent": (False, True),
+    "both": (True, True),
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Simulate, print, and answer 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m evals.drift", description=__doc__)
-    parser.add_argument("--runs", type=int, default=400, help="draws for each cell")
+    parser.add_argument("--runs", type=int, default=400, help="rounds of each judge that drifts")
+    parser.add_argument("--null", type=int, default=3000, help="rounds of one that does not")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 120)
     with console.status("simulating judges"):
-        power = list(powers(options.runs, options.seed))
-        watch = {d: nights(d, FLOOR, max(20, options.runs // 8), options.seed) for d in DRIFTS}
-        blame = [attribution(*case, max(20, options.runs // 2), options.seed) for case in CASES]
+        power = list(powers(options.runs, options.null, options.seed))
+        watch = {d: nights(d, FLOOR, some(d, options), options.seed) for d in DRIFTS}
+        blame = {truth: blames(truth, options) for truth in TRUTHS}
     show(console, power, watch, blame)
     missed = list(misses(power, blame))
     for one in missed:
@@ -48,7 +57,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-DRIFTS: tuple[Drift, ...] = ("none", "strict", "het", "sym")
+def some(drift: Drift, options: argparse.Namespace) -> int:
+    """How many monitors to watch: one takes as long as many rounds."""
+    runs: int = options.null // 10 if drift == "none" else options.runs // 8
+    return max(20, runs)
+
+
+def blames(truth: str, options: argparse.Namespace) -> dict[str, Rate]:
+    """Who is blamed; most often where nobody but the judge may be."""
+    runs = options.null // 3 if truth == "only the judge" else options.runs // 4
+    return attribution(*TRUTHS[truth], max(20, runs), options.seed)
 
 
 def vars_of(rate: Rate) -> dict[str, float]:
@@ -56,19 +74,20 @@ def vars_of(rate: Rate) -> dict[str, float]:
     return {"value": rate.value, "low": rate.low, "high": rate.high, "n": rate.n}
 
 
-def powers(runs: int, seed: int) -> Iterator[dict[str, Any]]:
+def powers(runs: int, null: int, seed: int) -> Iterator[dict[str, Any]]:
     """How often each detector speaks, by drift and number of re-grades."""
     for drift in DRIFTS:
+        rounds_of = null if drift == "none" else runs
         for n in SIZES:
             random = Random(f"{seed} {drift} {n}")
-            rounds = [played(drift, FLOOR, n, random) for _ in range(runs)]
+            rounds = [played(drift, FLOOR, n, random) for _ in range(rounds_of)]
             for name, detect in DETECTORS.items():
-                rate = wilson(sum(map(detect, rounds)), runs)
+                rate = wilson(sum(map(detect, rounds)), rounds_of)
                 yield {"detector": name, "drift": drift, "n": n, "rate": rate}
 
 
-def misses(power: list[dict[str, Any]], blame: list[dict[str, float]]) -> Iterator[str]:
-    """The targets of the issue that were not reached. Chance is allowed for, by the interval."""
+def misses(power: list[dict[str, Any]], blame: dict[str, dict[str, Rate]]) -> Iterator[str]:
+    """The targets of the issue that were not reached; chance is allowed for, by the interval."""
     mine = {(row["drift"], row["n"]): row["rate"] for row in power if row["detector"] == OURS}
     for drift, n in TARGETS:
         if mine[drift, n].high < 0.9:
@@ -76,40 +95,52 @@ def misses(power: list[dict[str, Any]], blame: list[dict[str, float]]) -> Iterat
     for n in SIZES:
         if mine["none", n].low > 0.01:
             yield f"false alarms {mine['none', n].value:.1%} at {n} re-grades; 1 % is asked for"
-    only_judge = blame[1]
-    if wilson(only_judge["agent"] * only_judge["runs"], only_judge["runs"]).low > 0.01:
-        yield f"the agent is blamed for the judge in {only_judge['agent']:.1%}; 1 % is asked for"
+    agent = blame["only the judge"]["agent"]
+    if agent.low > 0.01:
+        yield f"the agent is blamed for the judge in {agent.value:.1%}; 1 % is asked for"
 
 
 def show(
-    console: Console, power: list[dict[str, Any]], watch: dict[Drift, Any], blame: list[Any]
+    console: Console,
+    power: list[dict[str, Any]],
+    watch: dict[Drift, Any],
+    blame: dict[str, dict[str, Rate]],
 ) -> None:
     """Three tables."""
-    table = Table(title="How often a detector speaks, by re-grades (95 %)")
+    table = Table(title="How often a detector speaks, by re-grades: % (95 % interval)")
     for heading in ("detector", "judge", *map(str, SIZES)):
         table.add_column(heading)
     for name in DETECTORS:
         for drift in DRIFTS:
             rates = [r["rate"] for r in power if (r["detector"], r["drift"]) == (name, drift)]
-            cells = (f"{r.value:.1%} ({r.low:.1%}–{r.high:.1%})" for r in rates)
-            table.add_row(name, "unchanged" if drift == "none" else drift, *cells)
+            table.add_row(name, judge_that(drift), *map(told, rates))
     console.print(table)
     table = Table(title="Two CUSUMs, 200 control items: re-grades until the alarm")
-    for heading in ("judge", "median", "alarm within 200"):
+    for heading in ("judge", "median", "alarm within 200: %"):
         table.add_column(heading)
     for drift, row in watch.items():
         middle = "–" if row["median"] is None or drift == "none" else f"{row['median']:g}"
-        table.add_row("unchanged" if drift == "none" else drift, middle, f"{row['within_200']:.1%}")
+        table.add_row(judge_that(drift), middle, told(row["within_200"]))
     console.print(table)
-    table = Table(title="Who is blamed: 100 cases, 40 control items")
+    table = Table(title="Who is blamed: 100 cases, 40 control items: % (95 % interval)")
     for heading in ("truth", "ours: judge", "ours: agent", "both right", "agent, by 5 points",
                     "agent, by paired grades"):  # fmt: skip
         table.add_column(heading)
-    names = ("nothing", "only the judge", "only the agent", "both")
-    for name, row in zip(names, blame, strict=True):
-        cells = (row[k] for k in ("judge", "agent", "both_right", "points", "paired"))
-        table.add_row(name, *(f"{cell:.1%}" for cell in cells))
+    for name, row in blame.items():
+        kinds = ("judge", "agent", "both_right", "points", "paired")
+        table.add_row(name, *(told(row[kind]) for kind in kinds))
     console.print(table)
+
+
+def judge_that(drift: Drift) -> str:
+    """What became of the judge."""
+    return "unchanged" if drift == "none" else drift
+
+
+def told(rate: Rate) -> str:
+    """A rate and its interval, in percent."""
+    value, low, high = (f"{100 * share:.1f}" for share in (rate.value, rate.low, rate.high))
+    return f"{value} ({low}–{high})"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from statistics import median
 
+from lg_production.core.intervals import Rate, wilson
 from lg_production.evaluation.attribution import attribute
 from lg_production.evaluation.cusum import Monitor
 from lg_production.evaluation.drift import Baseline, PermutationTest
@@ -35,14 +36,14 @@ def watched(drift: Drift, floor: float, random: Random, most: int) -> int | None
     return None
 
 
-def nights(drift: Drift, floor: float, runs: int, seed: int) -> dict[str, float | None]:
+def nights(drift: Drift, floor: float, runs: int, seed: int) -> dict[str, Rate | float | None]:
     """Median re-grades until the alarm, and how often there was one within 200."""
     random = Random(seed)
     found = [watched(drift, floor, random, MOST if drift != "none" else 200) for _ in range(runs)]
     reached = sorted(MOST + 1 if one is None else one for one in found)
     middle = median(reached)
     within = sum(one is not None and one <= 200 for one in found)
-    return {"median": None if middle > MOST else middle, "within_200": within / runs, "runs": runs}
+    return {"median": None if middle > MOST else middle, "within_200": wilson(within, runs)}
 
 
 def blamed(judge_drifts: bool, agent_worse: bool, random: Random) -> dict[str, bool]:
@@ -67,10 +68,10 @@ def blamed(judge_drifts: bool, agent_worse: bool, random: Random) -> dict[str, b
     }  # fmt: skip
 
 
-def attribution(judge_drifts: bool, agent_worse: bool, runs: int, seed: int) -> dict[str, float]:
+def attribution(judge_drifts: bool, agent_worse: bool, runs: int, seed: int) -> dict[str, Rate]:
     """How often each way says that it was the agent, and ours that it was the judge."""
-    random = Random(seed)
+    random = Random(f"{seed} {judge_drifts} {agent_worse}")
     rows = [blamed(judge_drifts, agent_worse, random) for _ in range(runs)]
-    rates = {name: sum(row[name] for row in rows) / runs for name in rows[0]}
-    right = sum(row["judge"] == judge_drifts and row["agent"] == agent_worse for row in rows)
-    return {**rates, "both_right": right / runs, "runs": runs}
+    for row in rows:
+        row["both_right"] = (row["judge"], row["agent"]) == (judge_drifts, agent_worse)
+    return {name: wilson(sum(row[name] for row in rows), runs) for name in rows[0]}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import RunsDiffer
-from .drift import Baseline, JudgeDrift, PermutationTest
+from .drift import Baseline, JudgeDrift, PermutationTest, check_grades
 from .statistics import Interval, paired_bootstrap, sign_flip
 
 AGENT_ALPHA = 0.005
@@ -59,22 +59,24 @@ def attribute(
     test: PermutationTest | None = None,
     alpha: float = AGENT_ALPHA,
     seed: int = 0,
+    pin: str | None = None,
 ) -> Attribution:
     """Who changed. `control`: today's grades of the control items; `old` and `new`: today's grades,
     by the same judge, of the stored outputs of the old agent and of those of the new one, by case.
 
-    Cases that either could not be graded for are left out. Raises `RunsDiffer` if old and new are
-    not of the same cases, `BaselineUnusable` if too few control items were graded.
+    Cases that either could not be graded for are left out. `pin`: the hash of today's judge.
+    Raises `RunsDiffer` if old and new are not of the same cases, `BaselineUnusable` if too few
+    control items were graded, by another judge, or for a grade that is none.
     """
     if set(old) != set(new):
         raise RunsDiffer(f"({len(set(old) ^ set(new))} cases are only in one of old and new)")
     pairs = [(a, b) for name in sorted(old) if None not in (a := old[name], b := new[name])]
+    check_grades("a case has", (score for pair in pairs for score in pair))
     known = [(float(a or 0), float(b or 0)) for a, b in pairs]
     if not known:
         raise RunsDiffer("(no case was graded in both)")
     before, after = zip(*known, strict=True)
     found = paired_bootstrap(before, after, seed=seed)
     p = sign_flip([b - a for a, b in known], seed=seed)
-    return Attribution(
-        (test or PermutationTest()).test(baseline, control), AgentChange(found, p, alpha)
-    )
+    judge = (test or PermutationTest()).test(baseline, control, pin=pin)
+    return Attribution(judge, AgentChange(found, p, alpha))

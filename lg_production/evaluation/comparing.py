@@ -33,13 +33,14 @@ class Comparison:
 
     `difference` is that of the pass rates, new less old, over cases, with its interval; `p` how
     likely such a one is by chance (sign-flip test). `left_out` are cases that differ in the data,
-    or that only one run has.
+    or that only one run has; `notes` say what else was not the same.
     """
 
     difference: Interval
     p: float
     changes: tuple[Change, ...]
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Literal["better", "worse", "no evidence"]:
@@ -85,7 +86,16 @@ def compare(
     changes = tuple(_change(before[name], after[name]) for name in common)
     found = difference(changes, confidence=confidence, seed=seed)
     p = sign_flip([change.difference for change in changes], seed=seed)
-    return Comparison(found, p, changes, tuple(sorted(differing)))
+    return Comparison(found, p, changes, tuple(sorted(differing)), _notes(old, new))
+
+
+def _notes(old: Report, new: Report) -> tuple[str, ...]:
+    """What may have made a difference, although the agents are the same."""
+    if old.words == new.words:
+        return ()
+    was, now = (one.words[:12] or "unknown" for one in (old, new))
+    told = "claims_only_done knew claims by other words"
+    return (f"{told}: the list was {was}, and now is {now}",)
 
 
 def _differing(old: Report, new: Report) -> set[str]:

@@ -13,7 +13,8 @@ from random import Random
 from statistics import fmean, pstdev
 from typing import Literal, Self
 
-from .drift import Baseline, residuals
+from .drift import Baseline
+from .permuting import residuals
 
 ALLOWANCE = 0.5
 """What each step forgets, in standard deviations: half of the shift that is looked for."""
@@ -34,6 +35,12 @@ class Scale:
         """The scale of these residuals; of a judge without any noise, a tenth of a level."""
         away = [abs(one) for one in pool]
         return cls(fmean(pool), pstdev(pool) or 0.1, fmean(away), pstdev(away) or 0.1)
+
+    def step(self, value: float) -> tuple[float, float, float]:
+        """What a residual adds to the sums upwards, downwards and of noise."""
+        z = (value - self.mean) / self.deviation
+        away = (abs(value) - self.distance) / self.spread
+        return z - ALLOWANCE, -z - ALLOWANCE, away - ALLOWANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,8 @@ class Monitor:
             r for scores in baseline.grades.values() if len(scores) > 1 for r in residuals(scores)
         ]
         scale, random = Scale.of(pool), Random(seed)  # noqa: S311 - no secret
-        peaks = [_peaks(scale, random.choices(pool, k=within)) for _ in range(RUNS)]
+        steps = [scale.step(value) for value in pool]
+        peaks = [_peaks(random.choices(steps, k=within)) for _ in range(RUNS)]
         place = int((1 - false_alarms / 2) * RUNS)
         level, noise = (sorted(side)[place] for side in zip(*peaks, strict=True))
         return cls(scale, level, noise)
@@ -77,10 +85,9 @@ class Monitor:
         return now
 
     def _step(self, value: float) -> Self:
-        z = (value - self.scale.mean) / self.scale.deviation
-        away = (abs(value) - self.scale.distance) / self.scale.spread
-        up, down = max(0.0, self.up + z - ALLOWANCE), max(0.0, self.down - z - ALLOWANCE)
-        erratic = max(0.0, self.erratic + away - ALLOWANCE)
+        rise, fall, away = self.scale.step(value)
+        up, down = max(0.0, self.up + rise), max(0.0, self.down + fall)
+        erratic = max(0.0, self.erratic + away)
         alarm = self.alarm
         if alarm is None:
             over = {"milder": up - self.level, "stricter": down - self.level,
@@ -92,12 +99,19 @@ class Monitor:
         )
 
 
-def _peaks(scale: Scale, values: Iterable[float]) -> tuple[float, float]:
+def _peaks(steps: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
     """The highest that both sums come to."""
-    up = down = erratic = level = noise = 0.0
-    for value in values:
-        z = (value - scale.mean) / scale.deviation
-        up, down = max(0.0, up + z - ALLOWANCE), max(0.0, down - z - ALLOWANCE)
-        erratic = max(0.0, erratic + (abs(value) - scale.distance) / scale.spread - ALLOWANCE)
-        level, noise = max(level, up, down), max(noise, erratic)
-    return level, noise
+    up, down, erratic = (_peak(side) for side in zip(*steps, strict=True))
+    return max(up, down), erratic
+
+
+def _peak(steps: Iterable[float]) -> float:
+    """The highest that a sum comes to which never falls below 0."""
+    now = most = 0.0
+    for step in steps:
+        now += step
+        if now < 0.0:
+            now = 0.0
+        elif now > most:
+            most = now
+    return most

@@ -17,6 +17,7 @@ from .behaviours import Behaviour
 from .cases import Case, Suite, case_of
 from .judges import Judge
 from .outcome import Outcome, ToolUse
+from .scale import SCALE
 
 try:
     from deepeval.config.settings import get_settings
@@ -28,8 +29,6 @@ except ImportError as error:
 
 OURS = "lg_production"
 """Under this key of a test case's metadata stand the case and what came of it."""
-SCALE = 10
-"""The highest grade of a judge; DeepEval's scores end at 1."""
 
 
 def _quiet() -> None:
@@ -90,7 +89,7 @@ class JudgeMetric(BehaviourMetric):
         self.reason = grade.reason
         if grade.score is None:
             raise JudgeUnreadable(f"({self.evaluation_model})")
-        score = grade.score / SCALE
+        score = grade.score / SCALE  # DeepEval's end at 1
         self.score, self.success = score, score >= (self.threshold or 0)
         return score
 

@@ -9,14 +9,15 @@ item. Ten levels and K = 5 find a drift that flips 5 % of the labels with 25 to 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import Any, Self
 
 from ..errors import BaselineUnusable, RunsDiffer
+from .permuting import drawn, least, residuals
+from .scale import SCALE, is_grade
 
 LEAST_ITEMS = 8
 """Fewer control items could not show a drift at any p that one would call an alarm."""
@@ -28,7 +29,7 @@ class Baseline:
 
     `grades`: for each item by its id, at least two scores from 1 to 10; what could not be read is
     left out. `pin`: the hash of the judge's pin; `data`: that of the control items.
-    Raises `BaselineUnusable` for fewer than 8 items with two grades.
+    Raises `BaselineUnusable` for fewer than 8 items with two grades, and for a score that is none.
     """
 
     pin: str
@@ -36,6 +37,8 @@ class Baseline:
     grades: Mapping[str, tuple[int, ...]]
 
     def __post_init__(self) -> None:
+        for name, scores in self.grades.items():
+            check_grades(f"item {name!r} has", scores)
         usable = sum(len(scores) > 1 for scores in self.grades.values())
         if usable < LEAST_ITEMS:
             raise BaselineUnusable(f"({usable} items have two grades; {LEAST_ITEMS} must)")
@@ -51,34 +54,43 @@ class Baseline:
         """A baseline from its file. Raises `BaselineUnusable`."""
         try:
             told = json.loads(Path(file).read_text(encoding="utf-8"))
-            grades = {str(k): tuple(map(int, v)) for k, v in told["grades"].items()}
+            grades = {str(name): tuple(scores) for name, scores in told["grades"].items()}
             return cls(str(told["pin"]), str(told["data"]), grades)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BaselineUnusable(f"({file}: {type(error).__name__})") from None
 
-    def residuals(self, today: Mapping[str, int | None]) -> list[tuple[float, ...]]:
-        """For each item graded today, each of its grades less the mean of the others; today's last.
+    def graded(self, today: Mapping[str, int | None]) -> list[tuple[int, ...]]:
+        """The grades of each item that was graded today, and twice before; today's is the last.
 
         Raises `RunsDiffer` for an item that is not in the baseline, and `BaselineUnusable` if too
-        few were graded.
+        few were graded, or for a grade that is none.
         """
         unknown = sorted(set(today) - set(self.grades))
         if unknown:
             raise RunsDiffer(f"(the baseline has no item {unknown[0]!r})")
+        known = {name: score for name, score in today.items() if score is not None}
+        for name, score in known.items():
+            check_grades(f"today item {name!r} has", (score,))
         found = [
-            residuals((*self.grades[name], score))
-            for name, score in today.items()
-            if score is not None and len(self.grades[name]) > 1
+            (*self.grades[name], score)
+            for name, score in known.items()
+            if len(self.grades[name]) > 1
         ]
         if len(found) < LEAST_ITEMS:
             raise BaselineUnusable(f"({len(found)} items were graded today; {LEAST_ITEMS} must be)")
         return found
 
+    def residuals(self, today: Mapping[str, int | None]) -> list[tuple[float, ...]]:
+        """The residuals of each item that was graded today; today's is the last. As `graded`."""
+        return [residuals(row) for row in self.graded(today)]
 
-def residuals(scores: Sequence[float]) -> tuple[float, ...]:
-    """Each score less the mean of the others."""
-    total, others = sum(scores), len(scores) - 1
-    return tuple(score - (total - score) / others for score in scores)
+
+def check_grades(who: str, scores: Iterable[object]) -> None:
+    """Raise `BaselineUnusable` for a score that is no whole number from 1 to 10."""
+    for score in scores:
+        if not is_grade(score):
+            told = f"a grade is a whole number from 1 to {SCALE}"
+            raise BaselineUnusable(f"({who} the grade {score!r}; {told})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,8 @@ class JudgeDrift:
     """What the test said. `shift`: how much higher today's grades are, in levels, on average.
 
     `p` is the smaller of both statistics' (their direction, and how far they lie apart), times two;
-    `p_direction` and `p_dispersion` are theirs. `items` were graded.
+    `p_direction` and `p_dispersion` are theirs. `items` were graded; `missing` are those of the
+    baseline that were not, by their ids.
     """
 
     p: float
@@ -95,6 +108,7 @@ class JudgeDrift:
     shift: float
     items: int
     alpha: float
+    missing: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> bool:
@@ -118,30 +132,33 @@ class PermutationTest:
         if not 0 < self.alpha < 1 or 2 / (self.draws + 1) > self.alpha:
             raise ValueError("alpha is between 0 and 1, and draws at least 2 / alpha")
 
-    def test(self, baseline: Baseline, today: Mapping[str, int | None]) -> JudgeDrift:
-        """Compare today's grades, one an item, with the baseline's."""
-        rows = baseline.residuals(today)
-        seen = abs(sum(row[-1] for row in rows)), sum(row[-1] ** 2 for row in rows)
-        sums = self._drawn(rows)
-        above = [sum(one[side] >= seen[side] - 1e-9 for one in sums) for side in (0, 1)]
+    def test(
+        self, baseline: Baseline, today: Mapping[str, int | None], *, pin: str | None = None
+    ) -> JudgeDrift:
+        """Compare today's grades, one an item, with the baseline's.
+
+        `pin` is the hash of today's judge. Raises `BaselineUnusable` if it is another judge's than
+        the baseline's, or if no grades at all could have been an alarm.
+        """
+        if pin not in (None, baseline.pin):
+            raise BaselineUnusable(f"(they are of judge {baseline.pin[:12]}, not of {pin:.12})")
+        graded = baseline.graded(today)
+        self._refuse_what_shows_nothing([row[:-1] for row in graded])
+        rows = [residuals(row) for row in graded]
+        sums = drawn(rows, self.draws, self.seed)
+        above = [sum(one[side] >= sums[0][side] - 1e-9 for one in sums) for side in (0, 1)]
         direction, dispersion = (count / len(sums) for count in above)
         p = min(1.0, 2 * min(direction, dispersion))
         shift = fmean(row[-1] for row in rows)
-        return JudgeDrift(p, direction, dispersion, shift, len(rows), self.alpha)
+        missing = tuple(name for name in baseline.grades if today.get(name) is None)
+        return JudgeDrift(p, direction, dispersion, shift, len(rows), self.alpha, missing)
 
-    def _drawn(self, rows: Sequence[tuple[float, ...]]) -> list[tuple[float, float]]:
-        """Draws, and what was seen, which is one of them."""
-        random = Random(self.seed).random  # noqa: S311 - no secret
-        sizes = [(row, [r * r for r in row], len(row)) for row in rows]
-        found = [(abs(sum(row[-1] for row in rows)), sum(row[-1] ** 2 for row in rows))]
-        for _ in range(self.draws):
-            total = squares = 0.0
-            for row, squared, size in sizes:
-                place = int(random() * size)
-                total += row[place]
-                squares += squared[place]
-            found.append((abs(total), squares))
-        return found
+    def _refuse_what_shows_nothing(self, before: Sequence[tuple[int, ...]]) -> None:
+        if (best := 2 * least(before)) > self.alpha:
+            raise BaselineUnusable(
+                f"({len(before)} items as they were graded come to p = {best:.2g} at best, "
+                f"whatever they get today; an alarm takes {self.alpha:g})"
+            )
 
 
 def regraded(judge: Any, items: Mapping[str, Any]) -> dict[str, int | None]:

@@ -163,7 +163,8 @@ def changes(comparison: Comparison) -> str:
     parts = [figure("Difference in points", forest, "New less old, paired by case.")]
     parts += moved(comparison.changes)
     left = ", ".join(comparison.left_out)
-    note = f"<p>Not compared, since the data differ: {said(left)}</p>" if left else ""
+    notes = [f"Not compared, since the data differ: {left}"] if left else []
+    note = "".join(f"<p>{said(one)}</p>" for one in (*notes, *comparison.notes))
     return (
         f"<section class='compared {comparison.verdict.replace(' ', '-')}'>"
         f"<h2>{words[comparison.verdict]}</h2><p>{said(told)}</p>{note}"
@@ -219,6 +220,7 @@ def footer(report: Report) -> str:
     software = ", ".join(f"{name} {number}" for name, number in report.software.items())
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     return (
-        f"<footer><p>Data {said(report.hash)}<br>Target {said(report.target)}; {said(settings)}"
+        f"<footer><p>Data {said(report.hash)}<br>Words of claims "
+        f"{said(report.words or 'unknown')}<br>Target {said(report.target)}; {said(settings)}"
         f"<br>Begun {said(report.started)}; {said(software)}</p></footer>"
     )

@@ -21,8 +21,8 @@ from .agreement import Agreement, agreement
 from .cases import Case
 from .outcome import Outcome
 from .pins import JudgePin, pin
+from .scale import is_grade
 
-SCALE = 10
 ANSWER = re.compile(
     r"^\W{0,4}score\W{1,6}(\d{1,2})(?:\s*/\s*10)?\W{0,4}$", re.IGNORECASE | re.MULTILINE
 )
@@ -120,7 +120,7 @@ def score_in(said: str) -> int | None:
     """The score in an answer; None if there is none from 1 to 10, or there are several."""
     found = {int(number) for number in ANSWER.findall(said)}
     score = found.pop() if len(found) == 1 else 0
-    return score if 1 <= score <= SCALE else None
+    return score if is_grade(score) else None
 
 
 def reason_in(said: str) -> str:

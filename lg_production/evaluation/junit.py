@@ -19,7 +19,10 @@ def junit(report: Report) -> str:
     Source: the schema of Jenkins' xUnit plugin, junit-10.xsd.
     """
     root = ET.Element("testsuites", _counts(report.results), name=_name(report))
-    told = {"data": report.hash, "target": report.target, "version": report.version}
+    told = {
+        "data": report.hash, "words": report.words, "target": report.target,
+        "version": report.version,
+    }  # fmt: skip
     for split, found in by_split(report.results).items():
         suite = ET.SubElement(
             root, "testsuite", _counts(found), name=_xml(f"{report.suite}.{split}"), skipped="0",

@@ -94,7 +94,8 @@ class Report:
     of money, and an answer without a price) or "interrupted".
 
     `hash` is that of the data: two reports are of the same cases if it is the same. `settings`
-    are what else would make a difference; `judges` the pins of the judges.
+    are what else would make a difference; `judges` the pins of the judges; `words` the hash of the
+    words by which `claims_only_done` knows a claim, "" if nobody noted it.
     """
 
     suite: str
@@ -109,6 +110,7 @@ class Report:
     seconds: float = 0.0
     software: Mapping[str, str] = field(default_factory=dict)
     stopped: str = ""
+    words: str = ""
 
     @cached_property
     def results(self) -> tuple[CaseResult, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import SuiteEmpty
 from .cases import Case, Suite
+from .claims import words_hash
 from .journal import Journal
 from .outcome import Outcome
 from .playing import Price, play
@@ -81,7 +82,7 @@ class Runner:
             self.suite.name, self.suite.version, self.suite.hash, self.target.name,
             tuple(case.stored() for case in self.suite.cases), tuple(self._ordered(done)),
             self.settings(), tuple(pin_of(judge) for judge in self.judges), started,
-            time.monotonic() - began, software(), stopped,
+            time.monotonic() - began, software(), stopped, words_hash(),
         )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class Runner:
         return {
             "suite": self.suite.name, "version": self.suite.version, "hash": self.suite.hash,
             "target": self.target.name, "judges": [pin_of(judge) for judge in self.judges],
-            **self.settings(),
+            "words": words_hash(), **self.settings(),
         }  # fmt: skip
 
     def _jobs(self, done: Iterable[Trial]) -> list[Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from evals.suites import stage
+from lg_production.core.intervals import wilson
 from lg_production.evaluation.cases import Case, Suite, load_suite
 from lg_production.evaluation.results import Report
 from lg_production.evaluation.running import Runner
@@ -88,6 +90,22 @@ def test_a_sample_of_every_suite_is_passed(name):
 
     assert {} == told(report)
     assert len(part.cases) == len(report.trials) >= SAMPLE
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_one_more_case_that_fails_does_not_pass_the_gate(name):
+    """`make evals-golden` gates each suite just below what the scripted agent surely reaches."""
+    makefile = (stage.GOLDEN.parent.parent / "Makefile").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^GATES := (.+)$", makefile, re.MULTILINE)
+    gates = dict(one.split(":") for one in told.split())
+    cases = suite(name).cases
+    passed, n = sum(KNOWN not in case.tags for case in cases), len(cases)
+
+    assert {*SUITES} == {*gates}
+    assert wilson(passed - 1, n).low < float(gates[name]) <= wilson(passed, n).low
+    assert (
+        f"| {name} | {passed} of {n} | {100 * wilson(passed, n).low:.1f} % | {gates[name]} |\n"
+    ) in (stage.GOLDEN / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.exhaustive

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lg_production.errors import RunsDiffer
@@ -57,6 +59,17 @@ def test_a_case_that_was_changed_is_not_compared():
     found = compare(old, new, allow_different_data=True)
 
     assert (("c-1",), ["c-0"]) == (found.left_out, [change.id for change in found.changes])
+
+
+def test_other_words_of_claims_are_told_and_refuse_nothing():
+    """The verdicts of claims_only_done may differ by that alone; an old report has not noted any."""
+    old, new = (replace(report([1, 1]), words=words) for words in ("a" * 64, "b" * 64))
+    told = compare(old, new).notes
+
+    assert 1 == len(told)
+    assert f"was {'a' * 12}, and now is {'b' * 12}" in told[0]
+    assert "was unknown" in compare(report([1, 1]), new).notes[0]
+    assert () == compare(old, old).notes == compare(report([1]), report([1])).notes
 
 
 def test_runs_with_nothing_in_common_are_not_compared():

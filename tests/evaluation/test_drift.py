@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import product
 from random import Random
 
 import pytest
@@ -11,13 +13,17 @@ from lg_production.core.intervals import wilson
 from lg_production.errors import BaselineUnusable, RunsDiffer
 from lg_production.evaluation.attribution import attribute
 from lg_production.evaluation.cusum import Monitor
-from lg_production.evaluation.drift import Baseline, PermutationTest, baseline_of, residuals
+from lg_production.evaluation.drift import Baseline, PermutationTest, baseline_of
 from lg_production.evaluation.judges import Judge
 from lg_production.evaluation.outcome import Outcome
+from lg_production.evaluation.permuting import drawn, least, residuals
 from lg_production.evaluation.ppi import prediction_powered
 from tests.evaluation.agent_for_tests import case
 
 TEST = PermutationTest(draws=999)
+SEVEN = {f"i-{n}": (7,) * 5 for n in range(10)}
+"""A judge without any noise."""
+NO_GRADES = [True, 3.5, 7.0, 0, 11, 37, float("nan"), "7"]
 
 
 def grades(random, n, shift=0.0, noise=0.7):
@@ -64,9 +70,8 @@ def test_a_permutation_p_is_scipys():
     first, second = zip(*pairs.values(), strict=True)
     differences = [(b - a) for a, b in pairs.values()]
     rows = [(-d, d) for d in differences]
-    ours = PermutationTest(draws=20_000 - 1)
     seen = abs(sum(row[-1] for row in rows))
-    p = sum(total >= seen - 1e-9 for total, _ in ours._drawn(rows)) / 20_000
+    p = sum(total >= seen - 1e-9 for total, _ in drawn(rows, 20_000 - 1, seed=0)) / 20_000
     theirs = stats.permutation_test((first, second), lambda a, b: sum(b) - sum(a),
                                     permutation_type="samples", n_resamples=99_999, vectorized=False)  # fmt: skip
 
@@ -75,7 +80,7 @@ def test_a_permutation_p_is_scipys():
 
 def test_a_judge_that_always_says_the_same_has_not_changed():
     """Nor has one with constant grades; a p of exactly alpha is an alarm."""
-    baseline = Baseline("p", "d", {f"i-{n}": (7,) * 5 for n in range(10)})
+    baseline = Baseline("p", "d", SEVEN)
     same = TEST.test(baseline, {f"i-{n}": 7 for n in range(10)})
     other = TEST.test(baseline, {f"i-{n}": 6 for n in range(10)})
 
@@ -104,6 +109,116 @@ def test_what_could_show_nothing_is_refused(tmp_path):
     with pytest.raises(BaselineUnusable, match=r"b\.json"):
         Baseline.read(file)
     assert baseline == Baseline.read(baseline.write(file))
+
+
+@pytest.mark.parametrize("score", [*NO_GRADES, None])
+def test_a_score_that_is_none_makes_no_baseline(score, tmp_path):
+    """A bool, a half, a NaN, a text, or one off the scale: the item is named, in a file as well."""
+    broken = {**SEVEN, "i-3": (7, 7, score)}
+    file = tmp_path / "b.json"
+    file.write_text(json.dumps({"pin": "p", "data": "d", "grades": broken}))
+    with pytest.raises(BaselineUnusable, match="item 'i-3' has the grade"):
+        Baseline("p", "d", broken)
+    with pytest.raises(BaselineUnusable, match="item 'i-3' has the grade"):
+        Baseline.read(file)
+
+
+@pytest.mark.parametrize("score", NO_GRADES)
+def test_a_score_of_today_that_is_none_is_refused(score):
+    """Of a control item, and of a case: it would move a mean that nobody doubts."""
+    baseline, today = Baseline("p", "d", SEVEN), dict.fromkeys(SEVEN, 7)
+    with pytest.raises(BaselineUnusable, match="today item 'i-3' has the grade"):
+        TEST.test(baseline, {**today, "i-3": score})
+    with pytest.raises(BaselineUnusable, match="today item 'i-3' has the grade"):
+        baseline.residuals({**today, "i-3": score})
+    with pytest.raises(BaselineUnusable, match="a case has the grade"):
+        attribute(baseline, today, {"a": 7}, {"a": score}, test=TEST)
+
+
+def test_items_that_were_not_graded_today_are_named():
+    """Whether the judge could not be read, or was not asked."""
+    today = {name: 7 for name in SEVEN if name != "i-8"} | {"i-2": None}
+    found = TEST.test(Baseline("p", "d", SEVEN), today)
+
+    assert (("i-2", "i-8"), 8) == (found.missing, found.items)
+    assert () == TEST.test(Baseline("p", "d", SEVEN), dict.fromkeys(SEVEN, 7)).missing
+
+
+def test_grades_of_another_judge_are_refused():
+    """It is another prompt or version: that is no drift, and needs a baseline of its own."""
+    baseline, today = Baseline("a" * 64, "d", SEVEN), dict.fromkeys(SEVEN, 7)
+    with pytest.raises(BaselineUnusable, match=f"of judge {'a' * 12}, not of {'b' * 12}\\)"):
+        TEST.test(baseline, today, pin="b" * 64)
+    with pytest.raises(BaselineUnusable, match="of judge"):
+        attribute(baseline, today, {"a": 7}, {"a": 7}, test=TEST, pin="b" * 64)
+
+    assert not TEST.test(baseline, today, pin="a" * 64).drifted
+
+
+def test_a_test_that_could_never_give_an_alarm_is_refused():
+    """Too few grades for such a small alpha, or items that had every grade there is already."""
+    strict = PermutationTest(alpha=0.0002)
+    twice = Baseline("p", "d", {f"i-{n}": (7, 7) for n in range(8)})
+    often = Baseline("p", "d", {f"i-{n}": (7,) * 5 for n in range(8)})
+    wild = Baseline("p", "d", {f"i-{n}": (1, 10) for n in range(8)})
+    same, low = ({f"i-{n}": score for n in range(8)} for score in (7, 1))
+    with pytest.raises(BaselineUnusable, match=r"p = 0\.0003 at best"):
+        strict.test(twice, low)
+    with pytest.raises(BaselineUnusable, match="at best, whatever they get today"):
+        TEST.test(wild, low)
+
+    assert [False, True] == [strict.test(often, today).drifted for today in (same, low)]
+    assert [False, True] == [TEST.test(twice, today).drifted for today in (same, low)]
+
+
+def test_of_a_judge_without_noise_three_other_grades_are_enough():
+    """One draw of 216 looks like that. A single other grade is no evidence: one draw of six does."""
+    today = dict.fromkeys(SEVEN, 7)
+    found = [
+        PermutationTest().test(Baseline("p", "d", SEVEN), {**today, **dict.fromkeys(some, 8)})
+        for some in (["i-1"], ["i-1", "i-2", "i-3"])
+    ]
+
+    assert [False, True] == [one.drifted for one in found]
+    assert pytest.approx(1 / 216, abs=0.002) == found[1].p_direction
+
+
+def p_of(rows):
+    """The exact p of both statistics."""
+    found = [(abs(sum(picked)), sum(r * r for r in picked)) for picked in product(*rows)]
+    seen = abs(sum(row[-1] for row in rows)), sum(row[-1] ** 2 for row in rows)
+    above = [[one[side] >= seen[side] - 1e-9 for one in found] for side in (0, 1)]
+    return [sum(side) / len(found) for side in above]
+
+
+def reached(before):
+    """The smallest p of any day, exactly: every grade is tried for both items."""
+    days = [
+        [residuals((*row, score)) for row, score in zip(before, today, strict=True)]
+        for today in product(range(1, 11), repeat=2)
+    ]
+    return min(min(p_of(rows)) for rows in days)
+
+
+def test_no_grades_of_today_have_a_smaller_p_than_the_least():
+    """Of all days; a judge without noise can come to it, by direction or by dispersion."""
+    random = Random(13)
+    tried = [[tuple(random.choices((1, 2, 9, 10), k=3)) for _ in range(2)] for _ in range(12)]
+
+    assert [] == [before for before in tried if least(before) > reached(before) + 1e-12]
+    assert pytest.approx(1 / 12) == least([(7, 7), (4, 4, 4)]) == reached([(7, 7), (4, 4, 4)])
+    assert pytest.approx(1 / 9) == least([(10, 10), (1, 1)]) == reached([(10, 10), (1, 1)])
+
+
+def test_draws_are_of_all_that_could_have_been_today():
+    """Each as often as it should be, an odd number of items too; the same seed draws the same."""
+    rows = [residuals((3, 4, 4, 6)), residuals((7, 8, 9)), residuals((2, 2, 5, 5, 9))]
+    sums = drawn(rows, 40_000, seed=3)
+    p = [sum(one[side] >= sums[0][side] - 1e-9 for one in sums) / len(sums) for side in (0, 1)]
+
+    assert pytest.approx(p_of(rows), abs=0.01) == p
+    assert sums == drawn(rows, 40_000, seed=3)
+    assert sums != drawn(rows, 40_000, seed=4)
 
 
 def test_a_baseline_is_made_by_the_judge_itself():

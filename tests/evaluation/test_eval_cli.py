@@ -38,8 +38,10 @@ def test_a_run_is_told_written_and_judged(golden, tmp_path):
     """Table, JSON, page and JUnit; a gate that fails is exit code 1."""
     done = run("run", "trips", "--json", "r.json", "--html", "deep/r.html", "--junit", "r.xml")
     gated = run("run", "trips", "--every")
+    rates = [run("run", "trips", "--min-pass", rate).exit_code for rate in (0.2, 0.21)]
 
     assert (0, 1) == (done.exit_code, gated.exit_code)
+    assert [0, 1] == rates  # two of three are surely no less than 20.8 %
     assert "RuntimeError: no airline" in done.output
     assert "1 cases failed: b" in gated.output
     assert 3 == len(list(ET.parse(tmp_path / "r.xml").iter("testcase")))
@@ -59,6 +61,17 @@ def test_two_runs_are_compared(golden):
     assert (0, 2, 0) == (same.exit_code, other.exit_code, allowed.exit_code)
     assert "no evidence" in same.output
     assert "Not compared: c" in allowed.output
+
+
+def test_other_words_of_claims_are_told(golden, tmp_path):
+    """A note, and no other exit code."""
+    run("run", "trips", "--json", "a.json")
+    stored = json.loads((tmp_path / "a.json").read_text())
+    (tmp_path / "b.json").write_text(json.dumps({**stored, "words": "b" * 64}))
+    found = run("compare", "a.json", "b.json")
+
+    assert 0 == found.exit_code
+    assert f"now is {'b' * 12}" in " ".join(found.output.split())
 
 
 def test_a_part_is_chosen_and_repeated(golden):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -66,7 +67,7 @@ def hostile():
     pin = {"provider": HOSTILE, "model": HOSTILE, "version": HOSTILE, "prompt_hash": HOSTILE}
     old = Report(HOSTILE, "v1", "h", "t", cases, (trial("a", 0, True),))
     new = Report(HOSTILE, HOSTILE, "h", HOSTILE, cases, (bad,), {HOSTILE: HOSTILE}, (pin,),
-                 HOSTILE, 1.0, {HOSTILE: HOSTILE}, HOSTILE)  # fmt: skip
+                 HOSTILE, 1.0, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE)  # fmt: skip
     return html(new, compare(old, new), objections=[HOSTILE])
 
 
@@ -137,6 +138,17 @@ def test_what_changed_is_told():
     assert "WorseThe pass rate changed by -50.0 points" in page
     assert "15 worse15 as before0 better" in page
     assert "The gate is not passed.it is worse" in page
+
+
+def test_the_words_of_claims_are_named_beside_the_data():
+    """And told where they are not those of the run before."""
+    old, new = (replace(report([1, 1]), words=words) for words in ("a" * 64, "b" * 64))
+    page = Read(html(new, compare(old, new))).text
+
+    assert f"Data hWords of claims {'b' * 64}Target t" in page
+    assert f"the list was {'a' * 12}, and now is {'b' * 12}" in page
+    assert "the list was" not in html(new, compare(new, new))
+    assert "Words of claims unknown" in html(report([1]))
 
 
 def test_a_run_that_is_not_complete_says_so():

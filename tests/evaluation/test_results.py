@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from lg_production.core.intervals import wilson
 from lg_production.errors import ReportUnreadable
+from lg_production.evaluation.claims import words_hash
 from lg_production.evaluation.results import Report
 from lg_production.evaluation.running import Runner
 from tests.evaluation.agent_for_tests import builder, case, suite
@@ -59,6 +61,17 @@ def test_a_report_survives_its_own_json(tmp_path):
     found = Runner(builder, suite(case("a", "x"), case("b", "fail")), repeat=2).run()
 
     assert found == Report.read(found.write(tmp_path / "deep" / "r.json"))
+
+
+def test_a_report_names_its_words_of_claims(tmp_path):
+    """Beside the hash of its data; one that was written before they were noted can be read."""
+    found = Runner(builder, suite()).run()
+    file = found.write(tmp_path / "r.json")
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps({name: stored[name] for name in stored if name != "words"}))
+
+    assert words_hash() == found.words == stored["words"]
+    assert "" == Report.read(file).words
 
 
 @pytest.mark.parametrize(

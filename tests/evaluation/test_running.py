@@ -20,6 +20,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from lg_production.errors import RunsDiffer, SuiteEmpty, TargetUnknown
+from lg_production.evaluation import running
 from lg_production.evaluation.cases import Suite
 from lg_production.evaluation.judges import Judge
 from lg_production.evaluation.outcome import Outcome
@@ -193,7 +194,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stood(tmp_path, deadly):
     ]
 
 
-def test_a_run_of_other_data_or_settings_does_not_go_on(tmp_path):
+def test_a_run_of_other_data_settings_or_words_does_not_go_on(tmp_path, monkeypatch):
     """It says what differs."""
     journal = tmp_path / "j.jsonl"
     Runner(builder, suite(), journal=journal).run()
@@ -201,6 +202,9 @@ def test_a_run_of_other_data_or_settings_does_not_go_on(tmp_path):
         Runner(builder, suite(case("a", "x")), journal=journal).run()
     with pytest.raises(RunsDiffer, match="repeat: 1, now 2"):
         Runner(builder, suite(), journal=journal, repeat=2).run()
+    monkeypatch.setattr(running, "words_hash", lambda: "other")
+    with pytest.raises(RunsDiffer, match="now 'other'"):
+        Runner(builder, suite(), journal=journal).run()
 
 
 def test_a_budget_begins_no_trial_once_it_is_reached(tmp_path):
