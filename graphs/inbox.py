@@ -18,10 +18,11 @@ from langgraph.runtime import Runtime
 
 from graphs.database import open_database, shared_database
 from graphs.inbox_model import inbox_model
-from graphs.inbox_policy import READS, security, stacked, suspicious
+from graphs.inbox_policy import READS, plan_of, security, stacked, suspicious
 from graphs.inbox_tools import inbox_tools
 from graphs.mail import Mail, default_mail
 from graphs.notes import listed
+from graphs.refusals import told
 from lg_production import (
     Checkpointer,
     Database,
@@ -31,7 +32,7 @@ from lg_production import (
     wrapped_model,
 )
 from lg_production.errors import PlanRefused
-from lg_production.security import Plan, recalled, seal
+from lg_production.security import recalled, seal
 from lg_production.security.policy import Guards
 
 PROMPT = """You look after your user's mail. List it, read it, say in a line each what it wants, \
@@ -68,7 +69,7 @@ def builder(
     mail = mail or default_mail()
     tools = inbox_tools(mail, suspicious)
     around = security(mail, tools).guards(tools, observers=observers)
-    guarded = tool_node(tools, *stacked(database, around, observers))
+    guarded = tool_node(tools, *stacked(database, around, observers), handle_tool_errors=told)
     return wire(mail, guarded, around, make)
 
 
@@ -85,7 +86,7 @@ def wire(
         asked = [SystemMessage(PLAN + "\n".join(names)), state["messages"][-1]]
         chosen = [name for name in listed(chat(runtime).invoke(asked).text) if name in names]
         try:
-            return {"plan": seal(Plan.of(*READS, *chosen), state["messages"])}
+            return {"plan": seal(plan_of(mail, chosen, state), state["messages"])}
         except PlanRefused:  # mail was read in an earlier turn: the gate goes by the user's words
             return {"plan": None}
 
