@@ -23,6 +23,7 @@ from graphs.airline import Airline, default_airline
 from graphs.booking_review import Guards, oversight, review_policy
 from graphs.database import open_database, shared_database
 from graphs.models import chat_model
+from graphs.refusals import told
 from lg_production import (
     Checkpointer,
     Database,
@@ -62,7 +63,7 @@ def booking_tools(airline: Airline) -> list[BaseTool]:
 
     @tool
     def search_flights(to: str, date: str) -> list[dict[str, Any]]:
-        """Find the flights to a city on a day, with prices in euros."""
+        """Find the flights to a city on a day, with prices in euros; null is an unknown price."""
         return airline.flights(to, date)
 
     @tool
@@ -86,7 +87,8 @@ def builder(
     tools = booking_tools(airline)
     people = oversight(database, review_policy(airline, sample_rate=sample_rate), tools)
     button, once = StopButton(database, agent="booking"), Idempotent(database, policies=POLICIES)
-    return wire(tool_node(tools, button, people.review, once), people.guards, button)
+    guarded = tool_node(tools, button, people.review, once, handle_tool_errors=told)
+    return wire(guarded, people.guards, button)
 
 
 def wire(

@@ -18,10 +18,11 @@ from langgraph.runtime import Runtime
 
 from graphs.database import open_database, shared_database
 from graphs.inbox_model import inbox_model
-from graphs.inbox_policy import READS, security, stacked, suspicious
+from graphs.inbox_policy import READS, plan_of, security, stacked, suspicious
 from graphs.inbox_tools import inbox_tools
 from graphs.mail import Mail, default_mail
 from graphs.notes import listed
+from graphs.refusals import told
 from lg_production import (
     Checkpointer,
     Database,
@@ -31,7 +32,7 @@ from lg_production import (
     wrapped_model,
 )
 from lg_production.errors import PlanRefused
-from lg_production.security import Plan, recalled, seal
+from lg_production.security import recalled, seal
 from lg_production.security.channels import channel_of
 from lg_production.security.policy import Guards
 
@@ -70,7 +71,7 @@ def builder(
     mail = mail or default_mail()
     tools = inbox_tools(mail, suspicious)
     around = security(mail, tools).guards(tools, observers=observers)
-    guarded = tool_node(tools, *stacked(database, around, observers))
+    guarded = tool_node(tools, *stacked(database, around, observers), handle_tool_errors=told)
     return wire(mail, guarded, around, make)
 
 
@@ -88,7 +89,7 @@ def wire(
         asked = [SystemMessage(PLAN + "\n".join(names)), *said]
         chosen = [name for name in listed(chat(runtime).invoke(asked).text) if name in names]
         try:
-            return {"plan": seal(Plan.of(*READS, *chosen), said)}
+            return {"plan": seal(plan_of(mail, chosen, said), said)}
         except PlanRefused:  # he has attached something: the gate goes by his words
             return {"plan": None}
 

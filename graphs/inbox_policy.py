@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
+from graphs.inbox_sending import is_named
 from graphs.inbox_tools import OUTPUTS
 from graphs.mail import Mail
+from graphs.maildir import INBOX
 from lg_production import (
     BudgetPolicy,
     Database,
@@ -21,7 +25,7 @@ from lg_production import (
     Observer,
     ToolWrapper,
 )
-from lg_production.security import EgressPolicy, GatePolicy, OutputPolicy
+from lg_production.security import EgressPolicy, GatePolicy, OutputPolicy, Plan, Step
 from lg_production.security.detectors import SUSPICIOUS, Layered
 from lg_production.security.policy import Guards, SecurityPolicy
 
@@ -72,6 +76,24 @@ def security(mail: Mail, tools: Sequence[BaseTool]) -> SecurityPolicy:
         pins=json.loads(PINS.read_text(encoding="utf-8")),
         schemas=OUTPUTS,
     )
+
+
+def plan_of(mail: Mail, tools: Sequence[str], said: Sequence[BaseMessage]) -> Plan:
+    """The tools that the last wish needs. One that names folders is for these, and no others.
+
+    The owner's own words are let through beside them, so that a folder that there is not is
+    refused by the tool, which says so, and nobody is asked about it.
+    """
+    wish = {"messages": said[-1:]}
+    folders = [one for one in mail.box.folders() if is_named(one.casefold(), wish)]
+    words = re.findall(r"\w+", said[-1].text)
+    names_one = set(folders) - {INBOX}  # where all mail lies, until somebody files it
+    named = {"folder": tuple(dict.fromkeys([*folders, *words]))} if names_one else {}
+    steps = (
+        Step(tool=tool, arguments=named if tool == "file_mail" else {})
+        for tool in dict.fromkeys((*READS, *tools))
+    )
+    return Plan(steps=tuple(steps))
 
 
 def stacked(

@@ -38,7 +38,7 @@ def sending(mail: Mail) -> BaseTool:
 def send(
     mail: Mail, to: str, subject: str, body: str, *, cc: str = "", bcc: str = "", message_id: str
 ) -> str:
-    """Send a letter. Raises smtplib's errors, and `ToolException` for what is no letter."""
+    """Send a letter. Raises `Post.send`'s errors, and `ToolException` for what is no letter."""
     recipients = [one for field in (to, cc, bcc) for one in addresses(field)]
     if not recipients or len(recipients) > MOST_RECIPIENTS:
         raise ToolException(f"A mail goes to 1 to {MOST_RECIPIENTS} addresses.")
@@ -46,8 +46,10 @@ def send(
         message = compose(mail.me, to, subject, body, cc=cc, message_id=message_id)
     except ValueError:
         raise ToolException("A subject and an address have one line each.") from None
-    mail.post.send(message, recipients)
-    return f"Sent {subject!r} to {', '.join(recipients)}"
+    refused = mail.post.send(message, recipients)
+    got = [address for address in recipients if address not in refused]
+    missed = "".join(f"; not to {one}: {why}" for one, why in refused.items())
+    return f"Sent {subject!r} to {', '.join(got)}{missed}"
 
 
 def addresses(field: str) -> list[str]:

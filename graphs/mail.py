@@ -6,7 +6,7 @@ import json
 import os
 import smtplib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from graphs.maildir import Maildir
 from graphs.processes import kept, serving
+from graphs.refusals import refusal, spelled
 from graphs.seed_mail import CONTACTS, FOLDERS, letters
 
-Kind = Literal["unavailable", "delay", "hang", "reset"]
+Kind = Literal["unavailable", "refuse", "delay", "hang", "reset"]
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,30 @@ class Post:
     record: Path
     timeout: float = 5.0
 
-    def send(self, message: EmailMessage, recipients: Sequence[str]) -> None:
-        """Hand a letter over. Raises smtplib's errors."""
-        with smtplib.SMTP("127.0.0.1", self.port, timeout=self.timeout) as server:
-            server.send_message(message, to_addrs=list(recipients))
+    def send(self, message: EmailMessage, recipients: Sequence[str]) -> dict[str, str]:
+        """Hand a letter over; who of several may not have it, and why.
+
+        Raises `NotTaken` and `NotNow` if nobody got it, and smtplib's errors if nobody knows.
+        """
+        try:
+            with self._server() as server:
+                refused = server.send_message(message, to_addrs=list(recipients))
+        except smtplib.SMTPException as error:
+            if (meant := refusal(error)) is error:
+                raise
+            raise meant from error
+        return {address: spelled(reply) for address, reply in refused.items()}
+
+    @contextmanager
+    def _server(self) -> Iterator[smtplib.SMTP]:
+        """A connection. What becomes of the farewell makes no difference to a letter."""
+        server = smtplib.SMTP("127.0.0.1", self.port, timeout=self.timeout)
+        try:
+            yield server
+        finally:
+            with suppress(smtplib.SMTPException, OSError):
+                server.quit()
+            server.close()
 
     def fail(self, kind: Kind, *, seconds: float = 30.0, times: int = 1) -> None:
         """Order what shall go wrong with the next letters."""

@@ -100,7 +100,11 @@ def _first_calls(wish: str) -> Calls:
 def _choose(messages: Sequence[BaseMessage], wish: str, found: str) -> AIMessage:
     under = re.search(r"\bunder (\d+)", wish)
     limit = float(under[1]) if under else float("inf")
-    affordable = [f for f in json.loads(found) if f["euros"] < limit]
+    flights = json.loads(found)
+    priced = [f for f in flights if f["euros"] is not None]
+    if flights and not priced:
+        return AIMessage("The airline names no price of any flight.")
+    affordable = [f for f in priced if f["euros"] < limit]
     if not affordable:
         return AIMessage(f"There is no flight under {limit:g} euros.")
     cheapest = min(affordable, key=lambda f: f["euros"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["unavailable", "hang", "reset", "delay"]
+Kind: TypeAlias = Literal["unavailable", "full", "hang", "reset", "delay"]
 Answer: TypeAlias = tuple[int, Any]
 PRICES = {"TP1234": 289, "LH1166": 342, "AF1024": 511, "PJ0001": 50_000}
 
@@ -19,7 +19,7 @@ class Fault:
     """What goes wrong with the next `times` bookings, of this flight or of any.
 
     `delay` waits `seconds` before it books, `hang` after; `unavailable` answers 503 without
-    booking; `reset` books and then cuts the connection.
+    booking, `full` 409; `reset` books and then cuts the connection.
     """
 
     kind: Kind

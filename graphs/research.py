@@ -9,6 +9,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Annotated, Any
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -21,7 +22,7 @@ from graphs.database import open_database, shared_database
 from graphs.library import library
 from graphs.notes import Report, brief, cited, library_tools, listed, reported, stopped_by, told
 from graphs.research_costs import LOOPS, POLICY, USER, Choose, Settings, room_guard, within_budget
-from graphs.research_model import Make, last_human, research_model
+from graphs.research_model import PLAN, RESEARCH, UNWRITTEN, WRITE, Make, last_human, research_model
 from lg_production import (
     BudgetPolicy,
     Checkpointer,
@@ -34,14 +35,8 @@ from lg_production import (
     tool_node,
 )
 from lg_production.errors import BudgetExceeded
+from lg_production.security import OutputFilter
 
-PLAN = """You coordinate researchers. Split the question into at most four questions that can be \
-researched separately, one a line, and write nothing else. One is enough for a simple question."""
-RESEARCH = """You are a researcher. Search the library, read what fits, and note with take_note \
-the sentences that answer the question, word for word. Then say in a sentence what you found."""
-WRITE = """You write the answer to the question from these notes alone. Put the number of the \
-source, like [1], behind every sentence. If the notes do not answer a part, say so."""
-UNWRITTEN = "This answer is partial: the budget ended before it was written. The notes:"
 TOOLS = library_tools(library())
 
 
@@ -69,13 +64,18 @@ def builder(
     loops = LoopGuard(LOOPS, then="budget", observers=observers)
     guards = {"loops": loops, "budget": room_guard(database, policy, then="model", **who)}
     limited = tool_node(TOOLS, LoopBreaker(LOOPS), Limits(database, policy, **who))
-    return wire(within_budget(database, policy, TOOLS, make, **who), limited, guards)
+    choose = within_budget(database, policy, TOOLS, make, **who)
+    return wire(choose, limited, guards, OutputFilter(observers=observers))
 
 
 def wire(
-    choose: Choose, tools: ToolNode, guards: Mapping[str, Any] | None = None
+    choose: Choose,
+    tools: ToolNode,
+    guards: Mapping[str, Any] | None = None,
+    output: OutputFilter | None = None,
 ) -> StateGraph[Any, Any]:
     """Plan, research, write; whose models, tools and guards these are is yours to choose."""
+    output = output or OutputFilter()
 
     def plan(state: Research, runtime: Runtime[Settings]) -> dict[str, Any]:
         said = ""
@@ -96,12 +96,12 @@ def wire(
         latest = {found["question"]: found for found in state["reports"]}
         reports = [latest[question] for question in state["questions"]]
         asked = f"Question: {' '.join(last_human(state['messages']).split())}\n\n{brief(reports)}"
-        prompt = [SystemMessage(WRITE), HumanMessage(asked)]
         try:
-            text = choose("write", runtime).invoke(prompt).text
+            text = choose("write", runtime).invoke([SystemMessage(WRITE), HumanMessage(asked)]).text
         except BudgetExceeded:
             text = f"{UNWRITTEN}\n\n{brief(reports)}"
-        return {"messages": [AIMessage(cited(text, reports))]}
+        said = {"messages": [AIMessage(cited(text, reports), id=uuid4().hex)]}
+        return output.after_model(said, runtime) or said  # before anybody streams or renders it
 
     graph = StateGraph(Research, context_schema=Settings)
     graph.add_node("plan", plan)

@@ -15,6 +15,14 @@ from graphs.library import terms
 from graphs.models import Scripted, chat_model
 from graphs.reading import Calls, calling, concluded, good, hits, noting, results
 
+PLAN = """You coordinate researchers. Split the question into at most four questions that can be \
+researched separately, one a line, and write nothing else. One is enough for a simple question."""
+RESEARCH = """You are a researcher. Search the library, read what fits, and note with take_note \
+the sentences that answer the question, word for word. Then say in a sentence what you found."""
+WRITE = """You write the answer to the question from these notes alone. Put the number of the \
+source, like [1], behind every sentence. If the notes do not answer a part, say so."""
+UNWRITTEN = "This answer is partial: the budget ended before it was written. The notes:"
+"""What the roles are told. The scripted model knows its role by how these begin."""
 QUESTION_WORD = r"(?=who|what|when|where|why|how|which)"
 Make: TypeAlias = Callable[[str, str], Any]
 """The name of a model and a size (large or small), to the model."""

@@ -5,8 +5,8 @@
 prints its port and stops when its parent dies or nobody connects for ten minutes. A letter
 whose Message-ID it has seen is accepted and not sent again, as servers with duplicate suppression
 do (Cyrus, Exchange). `XFAULT kind seconds times` orders what shall go wrong with the next letters:
-`unavailable` refuses one, `delay` waits before it is sent, `hang` after, and `reset` sends it
-and cuts the connection.
+`unavailable` refuses one for now, `refuse` for good, `delay` waits before it is sent, `hang`
+after, and `reset` sends it and cuts the connection. Nobody at `nobody.example` has a mailbox.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session, syntax
 
 IDLE = 600.0
+REFUSALS = {"unavailable": "451 try again later", "refuse": "554 this letter is not taken"}
 
 
 @dataclass
@@ -68,14 +69,30 @@ class Server(SMTP):
         self.record = record
         record.last_call = time.monotonic()
 
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Somebody who shall have the letter."""
+        del server, session
+        if address.endswith("@nobody.example"):
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
+
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """A letter, or an order to fail."""
         del server, session
         kind, seconds = self.record.faults.pop(0) if self.record.faults else ("", 0.0)
-        if kind == "unavailable":
-            return "451 try again later"
+        if kind in REFUSALS:
+            return REFUSALS[kind]
         if kind == "delay":
             await asyncio.sleep(seconds)
         self.record.deliver(envelope)

@@ -72,6 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "unavailable":
             self._answer(503, {"error": "try again later"})
             return
+        if kind == "full":
+            self._answer(409, {"error": "sold out"})
+            return
         if kind == "delay":
             time.sleep(seconds)
         status, booking = self.server.record.book(flight, key)

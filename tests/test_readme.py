@@ -157,6 +157,7 @@ def test_the_code_about_mail_runs(database, text):
 
     assert "attacker@evil.com" == asked.value["action_requests"][0]["args"]["to"]
     assert ("done", []) == (state["messages"][-1].text, sent)
+    assert ["read_mail", "send_mail"] == scope["chat_model"].offered
 
 
 @pytest.mark.parametrize("text", [fences(README)[-2], *fences(COST.read_text())])

@@ -56,11 +56,11 @@ class Desk:
 class Pluggable(Post):
     """The plug is pulled before there are more letters than anybody would send."""
 
-    def send(self, message: EmailMessage, recipients: Any) -> None:
+    def send(self, message: EmailMessage, recipients: Any) -> dict[str, str]:
         """Hand a letter over, if it is not one too many. Raises `Unplugged`."""
         if len(self.sent()) >= PLUG:
             raise Unplugged
-        super().send(message, recipients)
+        return super().send(message, recipients)
 
 
 def exfiltrate(stage: Stage, post: Post) -> dict[str, Any]:

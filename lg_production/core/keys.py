@@ -9,6 +9,9 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+NOT_UTF8 = "no UTF-8, such as half a surrogate pair; decode what was read with errors='replace'"
+"""What is wrong with a text that cannot be written, and what to do about it."""
+
 
 def digest(*parts: str) -> bytes:
     """SHA-256 over length-prefixed parts, so that no two lists of parts collide."""
@@ -21,8 +24,15 @@ def digest(*parts: str) -> bytes:
 
 
 def canonical(value: Any) -> str:
-    """JSON in one spelling: sorted keys, no spaces, and 300.0 is 300 (after RFC 8785)."""
-    jsonable = to_jsonable_python(value)
+    """JSON in one spelling: sorted keys, no spaces, and 300.0 is 300 (after RFC 8785).
+
+    Raises `UnicodeEncodeError` with a remedy where half a surrogate pair cannot be spelled.
+    """
+    try:
+        jsonable = to_jsonable_python(value)
+    except UnicodeEncodeError as wrong:
+        place = wrong.encoding, wrong.object, wrong.start, wrong.end
+        raise UnicodeEncodeError(*place, NOT_UTF8) from None
     return json.dumps(
         _integral(jsonable), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )

@@ -1,12 +1,14 @@
 """What an exception says about the effect: not sent, rejected, or nothing at all.
 
 Only what is known is believed. A refused connection was never sent; a 4xx was read and
-refused; a time-out, a reset, a 5xx or a cancellation leaves the effect in doubt.
+refused; a time-out, a reset, a 5xx or a cancellation leaves the effect in doubt. Of SMTP's
+replies a 4yz was refused for now and a 5yz for good; no reply after DATA is a doubt.
 """
 
 from __future__ import annotations
 
 import itertools
+import smtplib
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -31,11 +33,16 @@ IN_DOUBT = {
     "ReadTimeout", "WriteTimeout", "TimeoutException", "Timeout", "ReadError", "WriteError",
     "RemoteProtocolError", "NetworkError", "TransportError", "ConnectionError",
     "ServerDisconnectedError", "ServerTimeoutError", "ClientOSError", "ProtocolError",
-    "ChunkedEncodingError", "APITimeoutError", "APIConnectionError",
+    "ChunkedEncodingError", "APITimeoutError", "APIConnectionError", "SMTPServerDisconnected",
 }  # fmt: skip
 NOT_CARRIED_OUT = {429, 503}
 """Refused for now, before any work: RFC 6585 section 4, RFC 9110 section 15.6.4."""
 AMBIGUOUS_STATUS = {408, 409, 423, 425}
+SMTP_REFUSALS = (
+    smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError,
+    smtplib.SMTPSenderRefused, smtplib.SMTPDataError,
+)  # fmt: skip
+"""Not their base class: that is raised for QUIT, too, when the letter has been taken."""
 
 
 def judge(error: BaseException) -> Verdict:
@@ -87,12 +94,28 @@ def _judge_one(error: BaseException) -> Verdict | None:
         if 400 <= status < 500 and status not in AMBIGUOUS_STATUS:
             return "rejected"
         return "in_doubt"
+    if codes := smtp_codes(error):
+        return _by_smtp(codes)
     names = _names(error) | _names(_reason(error))
     if isinstance(error, ConnectionRefusedError | socket.gaierror) or names & NEVER_SENT:
         return "not_sent"
     if isinstance(error, TimeoutError | ConnectionError) or names & IN_DOUBT:
         return "in_doubt"
     return None
+
+
+def smtp_codes(error: BaseException) -> list[int]:
+    """The replies by which an SMTP server refused a letter as a whole; none for other errors."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return [code for code, _ in error.recipients.values()]
+    return [error.smtp_code] if isinstance(error, SMTP_REFUSALS) else []
+
+
+def _by_smtp(codes: list[int]) -> Verdict:
+    """Either way the action did not take place: RFC 5321 section 4.2.1."""
+    if not all(400 <= code < 600 for code in codes):
+        return "in_doubt"
+    return "rejected" if min(codes) >= 500 else "not_sent"
 
 
 def _reason(error: BaseException) -> object:

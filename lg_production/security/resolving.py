@@ -7,6 +7,7 @@ is another. `PinnedTransport` does it for httpx, at every hop of a redirect.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ class Pinned:
     port: int
 
 
+class Unresolved(httpx.ConnectError):
+    """A name has no address, so nothing was sent. Look at its spelling, or at the resolver."""
+
+
 def by_system(host: str, port: int) -> list[str]:
     """The addresses that this machine resolves a name to, in its order."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -43,7 +48,8 @@ def pinned(
     """Resolve a name once and check every address that it has. Blocks.
 
     Raises `EgressDenied` if the name is not allowed, or one of its addresses is neither public
-    nor in the policy's networks. Connect to `.address`, with `.host` in TLS and in the header.
+    nor in the policy's networks, and `Unresolved` if it has none. Connect to `.address`, with
+    `.host` in TLS and in the header.
     """
     names = readings(host) or (f"[{host}]",) if ":" not in host else readings(f"[{host}]")
     for name in names:
@@ -55,11 +61,21 @@ def pinned(
     (name,) = names
     if ip_of(name) is not None:
         return Pinned(name, name, port)
-    answers = resolve(name, port)
-    addresses = [address_of(answer) for answer in answers]
-    if not addresses or not all(one is not None and _fits(policy, one) for one in addresses):
+    addresses = [address_of(answer) for answer in _answers(resolve, name, port)]
+    if not all(one is not None and _fits(policy, one) for one in addresses):
         raise EgressDenied("(the name resolves to an internal address)", reason="private_address")
     return Pinned(name, str(addresses[0]), port)
+
+
+def _answers(resolve: Resolve, name: str, port: int) -> list[str]:
+    """What the resolver says. Raises `Unresolved` if that is nothing."""
+    try:
+        answers = resolve(name, port)
+    except (OSError, UnicodeError) as error:  # UnicodeError: no such name can be asked for
+        raise Unresolved(f"{name} does not resolve: {error}") from error
+    if not answers:
+        raise Unresolved(f"{name} has no address")
+    return answers
 
 
 def address_of(answer: str) -> IP | None:
@@ -84,7 +100,10 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     `trust_env=False`, because a proxy of the environment would resolve the name again. `inner`
     and `ainner` are what carries the request, httpx's own by default: one that keeps connections
-    would use that of one host for another at the same address.
+    would use that of one host for another at the same address. Raises `EgressDenied` for what is
+    not allowed, and where a header `Host` or an extension (`sni_hostname`, `target`) of the
+    caller's names another host than the URL; `Unresolved`, a `httpx.ConnectError`, for a name
+    without an address.
     """
 
     def __init__(
@@ -124,6 +143,7 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             raise EgressDenied("(scheme_not_allowed)", reason="scheme_not_allowed")
         port = url.port or (80 if url.scheme in ("http", "ws") else 443)
         pin = pinned(self.policy, url.host, port, resolve=self.resolve)
+        _refuse_another(request, pin)
         extensions: dict[str, Any] = dict(request.extensions)
         if ip_of(pin.host) is None:
             extensions["sni_hostname"] = pin.host
@@ -134,3 +154,28 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
             stream=request.stream,
             extensions=extensions,
         )
+
+
+AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
+
+
+def _refuse_another(request: httpx.Request, pin: Pinned) -> None:
+    """Refuse a request that goes to the URL's address and asks there for another host.
+
+    Who answers at an address is chosen by its header, by the name in TLS, and by a target that
+    is a whole URL, which counts more than the header (RFC 9112 section 3.2.2).
+    """
+    asked = request.headers.get_list("host")
+    sni, target = request.extensions.get("sni_hostname"), request.extensions.get("target", b"/")
+    begins = target[:1] in (b"/", "/") or target in (b"*", "*")
+    named = [*asked, *([str(sni)] if sni is not None else [])]
+    if len(asked) > 1 or not begins or not all(_is_at(name, pin) for name in named):
+        raise EgressDenied("(the request names another host than its URL)", reason="other_host")
+
+
+def _is_at(authority: str, pin: Pinned) -> bool:
+    """Whether a host, and a port where one is given, are those of the URL."""
+    found = AUTHORITY.fullmatch(authority)
+    if found is None or int(found[2] or pin.port) != pin.port:
+        return False
+    return readings(found[1]) == (pin.host,)

@@ -11,6 +11,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..core.events import Event, Observer
+from ..core.keys import NOT_UTF8
 from ..core.steps import Emit, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
 from ..errors import OutputRejected
@@ -172,7 +173,8 @@ def problems_of(error: ValidationError) -> Iterator[str]:
     """Fields and kinds of errors, never a value; a key that the caller chose is one, and is cut."""
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         where = ".".join(str(part)[:64] for part in one["loc"][:8]) or "the whole"
-        yield f"{where}: {one['type']}"
+        remedy = f" ({NOT_UTF8})" if one["type"] == "string_unicode" else ""
+        yield f"{where}: {one['type']}{remedy}"
 
 
 def said(problems: Sequence[str]) -> str:

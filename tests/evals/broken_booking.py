@@ -19,6 +19,7 @@ from graphs.airline import Airline
 from graphs.booking_review import oversight, review_policy
 from graphs.models import Scripted, answer
 from graphs.reading import calling
+from graphs.refusals import told
 from lg_production import Database, Idempotent, tool_node
 from lg_production.core.steps import Steps
 from lg_production.core.wrappers import Handler, ToolResult, ToolWrapper
@@ -31,7 +32,9 @@ def around(database: Database, airline: Airline) -> Graph:
     tools = booking.booking_tools(airline)
     people = oversight(database, review_policy(airline, sample_rate=0), tools)
     once = Idempotent(database, policies=booking.POLICIES)
-    return booking.wire(tool_node(tools, people.review, once), people.guards)
+    return booking.wire(
+        tool_node(tools, people.review, once, handle_tool_errors=told), people.guards
+    )
 
 
 def books_twice(database: Database, airline: Airline) -> Graph:
@@ -73,7 +76,7 @@ def gives_back_the_first(database: Database, airline: Airline) -> Graph:
 def asks_nobody(database: Database, airline: Airline) -> Graph:
     """Whatever it costs, it is booked."""
     once = Idempotent(database, policies=booking.POLICIES)
-    return booking.wire(tool_node(booking.booking_tools(airline), once))
+    return booking.wire(tool_node(booking.booking_tools(airline), once, handle_tool_errors=told))
 
 
 class Deaf(ToolWrapper):
@@ -89,7 +92,9 @@ class Deaf(ToolWrapper):
 def hears_no_answer(database: Database, airline: Airline) -> Graph:
     """A no is as good as a yes."""
     once = Idempotent(database, policies=booking.POLICIES)
-    return booking.wire(tool_node(booking.booking_tools(airline), Deaf(), once))
+    return booking.wire(
+        tool_node(booking.booking_tools(airline), Deaf(), once, handle_tool_errors=told)
+    )
 
 
 # --------------------------------------------------------------------------------- models

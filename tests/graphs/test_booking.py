@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -13,9 +13,10 @@ from langgraph.types import Command
 
 from graphs.airline import Airline, airline
 from graphs.booking import builder
+from graphs.refusals import Refused
 from lg_production import Checkpointer, Database
 from lg_production.core.steps import drive
-from lg_production.errors import Stopped
+from lg_production.errors import OutcomeUnknown, Stopped
 from lg_production.oversight import stops
 
 WISH = {"messages": [("user", "Find me a flight to Lisbon on 3 May under 300 and book it")]}
@@ -152,6 +153,73 @@ def test_a_failing_airline_books_once(graph, an_airline, kind):
 
     assert said == BOOKED
     assert ["TP1234"] == flights(an_airline)
+
+
+def refused(database: Database, airline: Airline, wish: str) -> list[Any]:
+    """All messages of a run whose questions are answered with a yes."""
+    graph = builder(database, airline, sample_rate=0).compile(checkpointer=Checkpointer(database))
+    state = graph.invoke({"messages": [("user", wish)]}, CONFIG)
+    while "__interrupt__" in state:
+        state = graph.invoke(Command(resume={"type": "approve"}), CONFIG)
+    return list(state["messages"])
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [("Cancel REF042", "404 no such booking"), ("Book flight TP1234", "409 sold out")],
+)
+def test_what_the_airline_refuses_is_told_to_the_model(database, an_airline, wish, says):
+    """As an error that says what to do; the run goes on, and nothing has happened."""
+
+    an_airline.fail("full", seconds=0)
+    messages = refused(database, an_airline, wish)
+    told = messages[-2]
+
+    assert ("tool", "error") == (told.type, told.status)
+    assert f"This was not carried out: the airline says '{says}'." in told.text
+    assert "The same again will not help" in told.text
+    assert says in messages[-1].text
+    assert ([], []) == (flights(an_airline), an_airline.cancellations())
+
+
+def test_a_refusal_after_a_doubt_does_not_end_the_doubt(database, an_airline):
+    """The first try was cut off and may have booked: that the second was refused says nothing."""
+
+    class Unclear(Airline):
+        tries: ClassVar[list[str]] = []
+
+        def book(self, flight: str, key: str | None = None) -> dict[str, Any]:
+            self.tries.append(str(key))
+            if len(self.tries) == 1:
+                raise httpx.ReadTimeout("no answer")
+            raise Refused("This was not carried out: the airline says '409 sold out'.")
+
+    with pytest.raises(OutcomeUnknown):
+        refused(database, Unclear(an_airline.url), "Book flight TP1234")
+
+    assert 2 == len(Unclear.tries)
+    assert 1 == len(set(Unclear.tries))
+
+
+def test_a_flight_without_a_price_waits_for_a_person(database, an_airline):
+    """A price that nobody names counts as too much, and none is the cheapest by it."""
+
+    class Silent(Airline):
+        def _json(self, method: str, path: str, **arguments: Any) -> Any:
+            said = super()._json(method, path, **arguments)
+            if path != "/flights":
+                return said
+            return [{k: v for k, v in one.items() if k != "euros"} for one in said]
+
+    silent = Silent(an_airline.url, an_airline.timeout)
+    graph = builder(database, silent, sample_rate=0).compile(checkpointer=Checkpointer(database))
+    named = {"messages": [("user", "Book flight TP1234")]}
+    asked = graph.invoke(named, CONFIG)["__interrupt__"][0].value["action_requests"][0]
+    found = graph.invoke(WISH, {"configurable": {"thread_id": "2"}})
+
+    assert ["amount_unknown"] == asked["risk"]["reasons"]
+    assert "The airline names no price of any flight." == found["messages"][-1].text
+    assert [] == flights(an_airline)
 
 
 def test_the_airline_refuses_a_key_with_another_flight(an_airline):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from graphs.airline import Airline, airline
 from graphs.booking import POLICIES, booking_tools
+from graphs.refusals import Refused
 
 
 @pytest.fixture
@@ -142,8 +144,8 @@ def test_a_seat_is_given_back_once(an_airline):
 
 @pytest.mark.parametrize("reference", ["REF001", "", "ref001", "REF001' OR 1=1", "TP1234"])
 def test_what_was_never_booked_is_not_cancelled(an_airline, reference):
-    """The airline says 404, and gives nothing back."""
-    with pytest.raises(httpx.HTTPStatusError, match="404"):
+    """The airline says 404, which the model is told, and gives nothing back."""
+    with pytest.raises(Refused, match="404 no such booking"):
         using(an_airline, "cancel_booking", reference=reference)
 
     assert [] == an_airline.cancellations()
@@ -158,3 +160,45 @@ def test_what_was_never_booked_is_not_cancelled(an_airline, reference):
 def test_a_flight_s_price_is_the_airline_s_to_say(an_airline, flight, euros):
     """None for a flight that there is not: a price that nobody knows counts as too much."""
     assert euros == an_airline.price(flight)
+
+
+def answering(status: int, body: Any) -> Any:
+    """What httpx does in the place of an airline that says this, whatever it is asked."""
+    said = json.dumps(body).encode()
+    return lambda _, method, url, **more: httpx.Response(
+        status, content=said, request=httpx.Request(method, url)
+    )
+
+
+@pytest.mark.parametrize("euros", [None, "289", True, [289], float("nan"), float("inf"), ...])
+def test_what_is_no_number_is_no_price(an_airline, monkeypatch, euros):
+    """The flight is found all the same, with no price; and none is made up for it."""
+    flight = {"flight": "TP1234", **({} if euros is ... else {"euros": euros})}
+    monkeypatch.setattr(httpx.Client, "request", answering(200, [flight]))
+
+    assert [None] == [one["euros"] for one in an_airline.flights("Lisbon", "3 May")]
+    assert an_airline.price("TP1234") is None
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 410])
+def test_what_the_airline_says_of_an_order_is_the_model_s_to_deal_with(
+    an_airline, monkeypatch, status
+):
+    """In one line, whatever its body is; and that the same again is no use."""
+    for body in ({"error": "sold\nout"}, ["?"], {"error": "x" * 9_000}):
+        monkeypatch.setattr(httpx.Client, "request", answering(status, body))
+        with pytest.raises(Refused) as caught:
+            an_airline.book("TP1234", "k")
+
+        assert f"the airline says '{status} " in str(caught.value)
+        assert "The same again will not help" in str(caught.value)
+        assert len(str(caught.value)) < 400
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 422, 429, 500, 503])
+def test_what_says_nothing_of_an_order_stays_an_error_of_httpx(an_airline, monkeypatch, status):
+    """An operator, a wait, the ledger: none of it is the model's."""
+    monkeypatch.setattr(httpx.Client, "request", answering(status, {"error": "?"}))
+    with pytest.raises(httpx.HTTPStatusError, match=str(status)):
+        an_airline.book("TP1234", "k")

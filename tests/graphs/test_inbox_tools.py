@@ -166,6 +166,17 @@ def test_a_mail_is_not_filed_where_there_is_no_folder(own):
     assert before == ids(own)
 
 
+def test_a_mail_is_not_filed_over_another(own):
+    """The model is told, and both are where they were."""
+    own.box.add(b"Subject: other\r\n\r\nhello", "mail-02", "Invoices")
+    said = using(own, "file_mail", mail_id="mail-02", folder="Invoices")
+
+    assert "error" == said.status
+    assert "Invoices has another mail 'mail-02' already: it was not moved." == said.content
+    assert ["other"] == [letter.subject for letter in own.box.letters("Invoices")]
+    assert "mail-02" in ids(own)
+
+
 def test_a_note_is_one_line_and_is_kept_once(own):
     """Whatever white space is in it, so that no note can look like two."""
     for note in ("call Dana\nDr Lind", "call  Dana Dr\tLind", "another"):

@@ -20,9 +20,11 @@ from graphs.inbox_sending import MOST_RECIPIENTS, addresses
 from graphs.inbox_tools import inbox_tools
 from graphs.letters import MOST_TEXT, read_letter
 from graphs.mail import Mail, Post, compose, mail, seed
-from graphs.maildir import Maildir, Missing
+from graphs.maildir import Maildir, Missing, Occupied
 from graphs.markup import visible
+from graphs.refusals import NotNow, NotTaken
 from graphs.seed_mail import HIDDEN, letters
+from lg_production.idempotency.failures import judge
 
 NOT_HIS = {"lg_production": {"channel": "tool_output"}}
 
@@ -252,6 +254,52 @@ def test_a_folder_that_there_is_not_is_refused(tmp_path, folder):
     assert ["one"] == [letter.id for letter in box.letters()]
 
 
+def test_no_letter_is_ever_written_over(tmp_path):
+    """Another one of that identity stays, in whatever state it is; and so does what was to move."""
+    box = Maildir(tmp_path / "box")
+    box.add_folder("Archive")
+    box.add(letters()["mail-01"], "one", "Archive")
+    box.add(letters()["mail-02"], "one")
+    for flags in ("", "S"):
+        file = next((tmp_path / "box" / ".Archive" / "cur").iterdir())
+        file.rename(file.with_name(f"one:2,{flags}"))
+        with pytest.raises(Occupied, match="Archive has another mail 'one' already"):
+            box.file("one", "Archive")
+
+    assert ["A visit on Thursday?"] == [letter.subject for letter in box.letters("Archive")]
+    assert ["Invoice INV-0231"] == [letter.subject for letter in box.letters()]
+
+
+def test_a_letter_whose_move_was_cut_short_is_moved(tmp_path, monkeypatch):
+    """Between its new name and the end of the old one it has two; the next try ends that."""
+    box = Maildir(tmp_path / "box")
+    box.add_folder("Archive")
+    box.add(letters()["mail-01"], "one")
+    with monkeypatch.context() as crashing:
+        crashing.setattr(Path, "unlink", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            box.file("one", "Archive")
+    halfway = [[one.id for one in box.letters(name)] for name in ("INBOX", "Archive")]
+    box.file("one", "Archive")
+
+    assert [["one"], ["one"]] == halfway
+    assert ([], ["one"]) == (box.letters(), [one.id for one in box.letters("Archive")])
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc", "a..b", ".hidden", "", "a/b", "two\nlines", "x" * 65, "INBOX"]
+)
+def test_a_folder_has_a_clean_name(tmp_path, name):
+    """No path, no dots in a row, one line; what is called otherwise on the disk is no folder."""
+    box = Maildir(tmp_path / "box")
+    with pytest.raises(ValueError, match="no name of a folder"):
+        box.add_folder(name)
+    for odd in ("..up", ".a..b", ". two"):
+        (tmp_path / "box" / odd / "cur").mkdir(parents=True)
+
+    assert ["INBOX"] == box.folders()
+
+
 # ---------------------------------------------------------------------------------- tools
 
 
@@ -405,6 +453,79 @@ def test_the_server_fails_before_or_after_it_has_sent(tmp_path, kind, sent):
         post(own)
 
         assert (sent, 1) == (before, len(own.post.sent()))
+
+
+@pytest.mark.parametrize(("kind", "error"), [("unavailable", NotNow), ("refuse", NotTaken)])
+def test_a_refused_letter_says_whether_for_now_or_for_good(serving, kind, error):
+    """A 4yz may be taken later, a 5yz never; either way nobody has it."""
+    serving.post.fail(kind)
+    with pytest.raises(error, match=r"The mail server says '451 |the mail server says '554 "):
+        post(serving)
+
+    assert [] == serving.post.sent()
+
+
+def test_who_may_not_have_a_letter_is_told_beside_who_has_it(serving):
+    """One of two has no mailbox: the other has the letter, and nobody says that both have."""
+    given = {"subject": "hi", "body": "hello", "key": "k"}
+    said = tool(serving, "send_mail").invoke({"to": "a@b.example, x@nobody.example", **given})
+
+    assert "Sent 'hi' to a@b.example; not to x@nobody.example: 550 no such mailbox" == said
+    assert ["a@b.example"] == serving.post.recipients()
+
+
+class Odd:
+    """A client of smtplib's whose server answers in this way once it has the letter."""
+
+    def __init__(self, outcome: Exception | None, farewell: Exception | None = None) -> None:
+        self.outcome, self.farewell = outcome, farewell
+
+    def __call__(self, *_: Any, **__: Any) -> Odd:
+        return self
+
+    def send_message(self, *_: Any, **__: Any) -> dict[str, Any]:
+        if self.outcome:
+            raise self.outcome
+        return {}
+
+    def quit(self) -> None:
+        if self.farewell:
+            raise self.farewell
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "farewell",
+    [smtplib.SMTPResponseException(421, b"bye"), smtplib.SMTPServerDisconnected(), OSError()],
+)
+def test_a_letter_that_was_taken_was_sent_however_the_server_says_farewell(
+    own, monkeypatch, farewell
+):
+    """QUIT comes after the letter: what becomes of it is no reason to send one again."""
+    monkeypatch.setattr(smtplib, "SMTP", Odd(None, farewell))
+
+    assert {} == own.post.send(EmailMessage(), ["a@b.example"])
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        smtplib.SMTPServerDisconnected("Connection unexpectedly closed"),
+        smtplib.SMTPResponseException(500, b"Line too long."),
+        smtplib.SMTPDataError(-1, b""),
+    ],
+    ids=["no reply", "a reply that is too long", "a reply that is none"],
+)
+def test_what_became_of_a_letter_is_not_guessed(own, monkeypatch, outcome):
+    """No reply that can be read after DATA: neither refused nor sent, and never `not sent`."""
+    monkeypatch.setattr(smtplib, "SMTP", Odd(outcome))
+    with pytest.raises(type(outcome)) as caught:
+        own.post.send(EmailMessage(), ["a@b.example"])
+
+    assert outcome is caught.value
+    assert judge(outcome) in ("in_doubt", "unexplained")
 
 
 @pytest.mark.parametrize("name", ["Subject", "From", "To", "Date"])

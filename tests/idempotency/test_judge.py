@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -32,6 +33,11 @@ def wrapped(inner: Exception) -> Exception:
         return error
 
 
+def refusing(*codes: int) -> smtplib.SMTPRecipientsRefused:
+    """What smtplib raises where nobody may have the letter."""
+    return smtplib.SMTPRecipientsRefused({f"{code}@b.example": (code, b"no") for code in codes})
+
+
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
@@ -59,6 +65,16 @@ def wrapped(inner: Exception) -> Exception:
         (httpx.RemoteProtocolError("", request=REQUEST), "in_doubt"),
         (wrapped(TimeoutError()), "in_doubt"),
         (wrapped(ConnectionRefusedError()), "not_sent"),
+        (smtplib.SMTPDataError(451, b"try again later"), "not_sent"),
+        (smtplib.SMTPConnectError(421, b"busy"), "not_sent"),
+        (smtplib.SMTPSenderRefused(452, b"full", "a@b.example"), "not_sent"),
+        (refusing(450, 550), "not_sent"),
+        (refusing(550, 553), "rejected"),
+        (smtplib.SMTPDataError(554, b"no"), "rejected"),
+        (smtplib.SMTPDataError(-1, b"?"), "in_doubt"),
+        (smtplib.SMTPServerDisconnected("Connection unexpectedly closed"), "in_doubt"),
+        (smtplib.SMTPResponseException(421, b"what QUIT was told"), "unexplained"),
+        (wrapped(smtplib.SMTPDataError(451, b"later")), "not_sent"),
         (ValueError("?"), "unexplained"),
         (KeyError("id"), "unexplained"),
     ],

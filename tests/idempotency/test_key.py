@@ -102,6 +102,13 @@ def test_content_arguments_are_not_identity():
     assert fingerprint(policy, {"id": 1}) != fingerprint(policy, {"id": 2})
 
 
+@pytest.mark.parametrize("value", [{"na\ud800me": 1}, [1, {"\udcff": "x"}]])
+def test_half_a_surrogate_pair_that_cannot_be_spelled_says_what_to_do(value):
+    """Python's own words ("surrogates not allowed") tell nobody where such a text comes from."""
+    with pytest.raises(UnicodeEncodeError, match=r"decode what was read with errors='replace'"):
+        canonical(value)
+
+
 def test_a_native_key_is_stable_and_reveals_nothing():
     """HMAC: the same for one secret, another for another."""
     assert native_key("s", b"k") == native_key("s", b"k")

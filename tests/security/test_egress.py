@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -23,9 +24,10 @@ from lg_production import Checkpointer
 from lg_production.core.events import Event
 from lg_production.core.wrappers import tool_node
 from lg_production.errors import EgressDenied
+from lg_production.idempotency.failures import judge
 from lg_production.middleware import as_middleware
 from lg_production.security.egress import Egress, EgressPolicy, held_of
-from lg_production.security.resolving import PinnedTransport, pinned
+from lg_production.security.resolving import PinnedTransport, Unresolved, pinned
 from tests.graphs_for_tests import ASK, agent, call, says, thread
 
 POLICY = EgressPolicy(
@@ -535,3 +537,97 @@ def test_no_connection_is_used_for_another_host(port):
         kept = transport._inner._pool.connections  # type: ignore[union-attr]
 
     assert [] == kept
+
+
+def fetched(is_async: bool, url: str, transport: PinnedTransport, **more: Any) -> httpx.Response:
+    """What a client of httpx's gets, sync or async."""
+
+    async def afetched() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            return await client.get(url, **more)
+
+    if is_async:
+        return asyncio.run(afetched())
+    with httpx.Client(transport=transport, trust_env=False) as client:
+        return client.get(url, **more)
+
+
+def nowhere(host: str, port: int) -> list[str]:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def unspeakable(host: str, port: int) -> list[str]:
+    raise UnicodeError("label empty or too long")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    "resolve",
+    [nowhere, unspeakable, lambda *_: []],
+    ids=["unknown", "too long to be asked for", "no address"],
+)
+def test_a_name_that_does_not_resolve_is_a_connect_error_that_names_it(resolve, is_async):
+    """As httpx's own transport raises it: nothing was sent, whatever the resolver raised."""
+    transport = PinnedTransport(NEAR, resolve=resolve)
+    with pytest.raises(httpx.ConnectError, match=r"good\.com") as caught:
+        fetched(is_async, "http://good.com/", transport)
+
+    assert Unresolved is type(caught.value)
+    assert "good.com" == caught.value.request.url.host
+    assert "not_sent" == judge(caught.value)
+
+
+OTHERS = {
+    "another host": {"headers": {"Host": "evil.com"}},
+    "an address": {"headers": {"Host": "10.0.0.1"}},
+    "another port": {"headers": {"Host": "good.com:1"}},
+    "a user": {"headers": {"Host": "good.com@evil.com"}},
+    "a path": {"headers": {"Host": "good.com/evil.com"}},
+    "nothing": {"headers": {"Host": ""}},
+    "two": {"headers": [("Host", "good.com"), ("Host", "evil.com")]},
+    "another name in TLS": {"extensions": {"sni_hostname": "evil.com"}},
+    "a whole URL as target": {"extensions": {"target": b"http://evil.com/"}},
+    "an authority as target": {"extensions": {"target": b"evil.com:443"}},
+}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("more", OTHERS.values(), ids=OTHERS)
+def test_a_request_that_names_another_host_than_its_url_is_refused(port, more, is_async):
+    """At one address there are many hosts: which of them answers is the URL's to say."""
+    reached: list[httpx.Request] = []
+    inner = httpx.MockTransport(lambda request: reached.append(request) or httpx.Response(200))
+    transport = PinnedTransport(NEAR, resolve=lambda *_: ["127.0.0.1"], inner=inner, ainner=inner)
+    with pytest.raises(EgressDenied) as caught:
+        fetched(is_async, f"http://good.com:{port}/", transport, **more)
+
+    assert "other_host" == caught.value.reason
+    assert [] == reached
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"headers": {"Host": "good.com"}},
+        {"headers": {"Host": "GOOD.com.:{port}"}},
+        {"extensions": {"sni_hostname": "good.com", "target": b"/a"}},
+    ],
+)
+def test_a_request_that_names_the_host_of_its_url_passes(port, more):
+    """In any spelling, and with or without its port."""
+    headers = {name: value.format(port=port) for name, value in more.get("headers", {}).items()}
+    transport = PinnedTransport(NEAR, resolve=lambda *_: ["127.0.0.1"])
+    said = fetched(False, f"http://good.com:{port}/", transport, **{**more, "headers": headers})
+
+    assert 200 == said.status_code
+    assert said.text.lower().startswith("good.com")
+
+
+def test_an_address_in_the_url_is_asked_for_no_name():
+    """A name in TLS would choose another host there, whose certificate then counts."""
+    transport = PinnedTransport(NEAR, inner=httpx.MockTransport(lambda _: httpx.Response(200)))
+    with pytest.raises(EgressDenied):
+        fetched(False, "https://127.0.0.1/", transport, extensions={"sni_hostname": "good.com"})
+
+    assert 200 == fetched(False, "https://127.0.0.1/", transport).status_code

@@ -12,7 +12,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import InjectedToolCallId, StructuredTool, tool
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from lg_production.core.events import Event
 from lg_production.core.wrappers import tool_node
@@ -78,6 +78,29 @@ def test_what_does_not_fit_is_told_to_the_model_and_not_called(
     assert says_so in message.content
     assert "hunter2" not in message.content
     assert [("schema.rejected", "input")] == [(e.name, e.attributes["side"]) for e in events]
+
+
+class Folder(BaseModel):
+    name: Annotated[str, Field(max_length=20)]
+
+
+def test_a_text_that_is_no_utf_8_is_told_with_a_remedy() -> None:
+    """Half a surrogate pair or broken bytes: what it is, what to do, and nothing of the text."""
+
+    @tool
+    def keep(name: Annotated[str, Field(max_length=20)]) -> str:
+        """Keep."""
+        return name
+
+    remedy = "decode what was read with errors='replace'"
+    message = run(Validated(), keep, name="hunter2\ud800")
+    with pytest.raises(OutputRejected) as caught:
+        run(Validated({"contacts": Folder}), answering({"name": "hunter2\ud800"}))
+
+    assert "error" == message.status
+    assert "name: string_unicode (no UTF-8, such as half a surrogate pair" in message.content
+    assert [True, True] == [remedy in said for said in (message.content, str(caught.value))]
+    assert [False] * 2 == ["hunter2" in said for said in (message.content, str(caught.value))]
 
 
 def test_a_json_schema_is_checked_by_names() -> None:
