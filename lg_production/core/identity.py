@@ -101,6 +101,12 @@ def identify(request: ToolCallRequest, messages_key: str = "messages") -> ToolCa
     return ToolCallIdentity(task, message.id if message else None, call_id, siblings)
 
 
+def thread_of(request: ToolCallRequest) -> str:
+    """The id of the thread of a tool call; empty where there is none."""
+    info = getattr(request.runtime, "execution_info", None)
+    return str(info.thread_id or "") if info else ""
+
+
 def messages_of(state: Any, key: str) -> Sequence[Any]:
     """The messages of a graph state in any of the shapes that ToolNode takes."""
     if isinstance(state, list):

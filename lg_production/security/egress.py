@@ -195,7 +195,7 @@ class Egress(ToolWrapper):
             return (yield from handler(request))
         held = held_of(call["name"], call["args"], refused)
         if self.on_held == "error":
-            yield from Emit(told(held, "held", "error"))
+            yield from Emit(told(held, request, "held", "error"))
             first = refused[0]
             raise EgressDenied(
                 f"({held.tool}: {first.reason} in {first.argument[:80]})",

@@ -11,7 +11,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, ConfigDict
 
 from ..core.events import Observer
-from ..core.identity import messages_of
+from ..core.identity import messages_of, thread_of
 from ..core.keys import canonical, digest
 from ..core.steps import Steps, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
@@ -149,12 +149,6 @@ class GatePolicy(BaseModel):
             sources = plan.sources(tool, sink.top, arguments) if plan else ()
             if not (sources and ground.is_only(sink, sources)):
                 yield sink
-
-
-def thread_of(request: ToolCallRequest) -> str:
-    """The id of the thread; empty where there is none."""
-    info = getattr(request.runtime, "execution_info", None)
-    return str(info.thread_id or "") if info else ""
 
 
 def shown_of(sink: Sink, ground: Ground) -> HeldValue:

@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 
 from ..core.answers import Answer, Unreadable, read_answer
 from ..core.events import Event
-from ..core.identity import identify
+from ..core.identity import identify, thread_of
 from ..core.interrupts import place, was_for_another
 from ..core.steps import Call, Emit, Steps
 from ..core.wrappers import Handler, ToolResult, in_place_of
@@ -44,10 +44,10 @@ def settle(
     """
     refusal = _refusal(held, request, on_held, messages_key)
     if refusal:
-        yield from Emit(told(held, "held", "alone" if refusal == ALONE else "block"))
+        yield from Emit(told(held, request, "held", "alone" if refusal == ALONE else "block"))
         return refused(held, request, refusal)
-    answer = yield from _ask(held)
-    yield from Emit(told(held, "decided", answer.action))
+    answer = yield from _ask(held, request)
+    yield from Emit(told(held, request, "decided", answer.action))
     match answer.action:
         case "approve":
             return approved(given((yield from handler(request))))
@@ -68,7 +68,7 @@ def _refusal(held: Held, request: ToolCallRequest, on_held: OnHeld, messages_key
     return ALONE if identify(request, messages_key).siblings > 1 else ""
 
 
-def _ask(held: Held) -> Steps[Answer]:
+def _ask(held: Held, request: ToolCallRequest) -> Steps[Answer]:
     """Pause until there is an answer that can be read, and that was meant for this question."""
     problem = ""
     while True:
@@ -76,7 +76,7 @@ def _ask(held: Held) -> Steps[Answer]:
         try:
             said = yield from Call(lambda q=asked: interrupt(q))  # type: ignore[misc]
         except GraphInterrupt:
-            yield from Emit(told(held, "held", "interrupt"))
+            yield from Emit(told(held, request, "held", "interrupt"))
             raise
         if (yield from Call(_was_for_another)):
             problem = "it was sent to an earlier question"
@@ -97,11 +97,12 @@ def refused(held: Held, request: ToolCallRequest, why: str) -> ToolMessage:
     return in_place_of(request.tool_call, f"{held.tool} was not carried out. {why}")
 
 
-def told(held: Held, what: str, action: str) -> Event:
-    """An event about a held call: which tool, why, what kinds of value, what was done."""
+def told(held: Held, request: ToolCallRequest, what: str, action: str) -> Event:
+    """An event about a held call: where, which tool, why, what kinds of value, what was done."""
     return Event(
         f"{held.guard}.{what}",
         {
+            "thread_id": thread_of(request),
             "tool": held.tool,
             "reasons": ",".join(held.reasons),
             "kinds": values_of(held.values),

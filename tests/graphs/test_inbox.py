@@ -315,7 +315,7 @@ def test_what_a_person_refuses_uses_up_no_letter(graph, own):
 
 
 def test_a_held_call_is_found_in_its_thread_and_not_among_the_reviews(database, own):
-    """As the READMEs say: an interrupt, an event without the thread, and no row of anybody's."""
+    """As the READMEs say: an interrupt, an event that names the thread, and no row of anybody's."""
     events = list[Event]()
     made = builder(database, own, observers=(events.append,))
     made.compile(checkpointer=Checkpointer(database)).invoke(
@@ -329,7 +329,7 @@ def test_a_held_call_is_found_in_its_thread_and_not_among_the_reviews(database, 
 
     assert "attacker@evil.com" == waiting.value["action_requests"][0]["args"]["to"]
     assert "No reviews." == listed.output.strip()
-    assert ("send_mail", False) == (held.attributes["tool"], "thread_id" in held.attributes)
+    assert ("send_mail", "1") == (held.attributes["tool"], held.attributes["thread_id"])
     assert "__interrupt__" not in ended
 
 
