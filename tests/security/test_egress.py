@@ -428,7 +428,7 @@ def test_a_call_that_nobody_can_read_is_refused():
     for _ in range(400):
         deep = [deep]
     ran: list[Any] = []
-    request: Any = SimpleNamespace(tool_call=call("get", "c1", url=deep))
+    request: Any = SimpleNamespace(tool_call=call("get", "c1", url=deep), runtime=None)
     refused = Egress(POLICY).wrap_tool_call(request, ran.append)
 
     assert ("error", "get was not carried out. Its arguments are too deep to be shown to a person. Call it with simpler ones.", []) == (
