@@ -47,6 +47,8 @@ def pay(amount: int) -> str:
 def observe(event):
     if event.name == dies:
         os.kill(os.getpid(), signal.SIGKILL)
+    if event.name == "review.voted":
+        time.sleep(1)  # the others read the thread meanwhile, whatever was decided
     told.append([event.name, event.attributes.get("wanted")])
 
 with Database(url, max_connections=4) as database:
