@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any, Literal, TypeAlias, cast
+from weakref import WeakValueDictionary
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
@@ -26,6 +27,8 @@ Run: TypeAlias = Callable[[ToolCallRequest], ToolResult]
 ARun: TypeAlias = Callable[[ToolCallRequest], Awaitable[ToolResult]]
 
 
+REFUSALS: WeakValueDictionary[int, ToolMessage] = WeakValueDictionary()
+"""What guards have said in the place of tools, as long as it is the same object."""
 NOT_RUN = {"lg_production": {"held": True}}
 """What a message of a guard's notes at itself: its tool has not run to give it."""
 
@@ -37,13 +40,23 @@ def in_place_of(
     notes: Mapping[str, Any] | None = None,
 ) -> ToolMessage:
     """What the model is told instead of a tool's answer, and marked as such, beside `notes`."""
-    return ToolMessage(
+    message = ToolMessage(
         text,
         name=call["name"],
         tool_call_id=str(call["id"] or ""),
         status=status,
         additional_kwargs={**NOT_RUN, **(notes or {})},
     )
+    REFUSALS[id(message)] = message
+    return message
+
+
+def is_refusal(message: Any) -> bool:
+    """Whether a guard has said this, in this process, and nothing has changed it since.
+
+    A tool that says so itself (`held`) is no guard.
+    """
+    return REFUSALS.get(id(message)) is message
 
 
 class ToolWrapper(ABC):

@@ -27,7 +27,10 @@ CHANNELS: tuple[Channel, ...] = get_args(Channel)
 LABEL = "lg_production"
 KEPT = "lg_production_withheld"
 """Under this key an artifact holds what `InjectionFilter` keeps from the model."""
-DOCUMENTS = frozenset({"text-plain", "file", "document", "search_result"})
+SAID = frozenset({"text", "input_text"})
+"""The blocks that a user writes himself. Whatever else stands in his message, he has attached."""
+TEXTS = ("text", "title", "context")
+"""Under these names a block has text, of what kind it may be."""
 MOST_JSON = 4_000_000
 
 M = TypeVar("M", bound=BaseMessage)
@@ -194,7 +197,14 @@ def parts_of(message: BaseMessage) -> Iterator[tuple[Channel, str]]:
     """Channel and text of every block: a document that the user has attached is a `document`."""
     own = channel_of(message)
     for kind, text in blocks_of(message):
-        yield "document" if own == "user" and kind in DOCUMENTS else own, text
+        yield "document" if own == "user" and kind not in SAID else own, text
+
+
+def has_attached(message: BaseMessage) -> bool:
+    """Whether there is anything in a message beside its own words: a picture is, too."""
+    return not isinstance(message.content, str) and any(
+        kind_of(block) not in SAID for block in message.content
+    )
 
 
 def blocks_of(message: BaseMessage) -> Iterator[tuple[str, str]]:
@@ -229,8 +239,7 @@ def _within(block: Any, depth: int = MOST_NESTED) -> Iterator[str]:
         for one in block:
             yield from _within(one, depth - 1)
     elif isinstance(block, Mapping) and depth:
-        if isinstance(block.get("text"), str):
-            yield block["text"]
+        yield from (block[name] for name in TEXTS if isinstance(block.get(name), str))
         if block.get("type") == "text" and isinstance(block.get("data"), str):
             yield block["data"]
         for inner in inside(block).values():
@@ -246,8 +255,7 @@ def _with(block: Any, change: Callable[[str], str], depth: int = MOST_NESTED) ->
     if not isinstance(block, Mapping) or not depth:
         return block
     new = {n: _with(inner, change, depth - 1) for n, inner in inside(block).items()}
-    if isinstance(block.get("text"), str):
-        new["text"] = change(block["text"])
+    new |= {name: change(block[name]) for name in TEXTS if isinstance(block.get(name), str)}
     if block.get("type") == "text" and isinstance(block.get("data"), str):
         new["data"] = change(block["data"])
     return {**block, **new}
@@ -262,7 +270,7 @@ def rewritten(message: M, change: Callable[[str], str], *, attached: bool = Fals
     if isinstance(content, str):
         new: Any = content if attached else change(content)
     else:
-        new = [b if attached and kind_of(b) not in DOCUMENTS else _with(b, change) for b in content]
+        new = [b if attached and kind_of(b) in SAID else _with(b, change) for b in content]
     return message if new == content else message.model_copy(update={"content": new})
 
 
@@ -270,18 +278,19 @@ def structured_of(message: Any) -> Any:
     """What a result says as data: its artifact, or its JSON where that is known to be data.
 
     Text that happens to be JSON is text: whoever wrote the page that was read wrote its fields.
-    `Validated` notes `structured` at what has passed a tool's output schema.
+    `Validated` notes `structured` at what has passed a tool's output schema: True, False where it
+    has passed as a text, or the `fields` that the schema has, where the answer has others.
     """
     if not isinstance(message, ToolMessage):
         return None
-    artifact = message.artifact
-    if isinstance(artifact, Mapping) and KEPT in artifact:
+    artifact, told = message.artifact, label_of(message).get("structured")
+    if (isinstance(artifact, Mapping) and KEPT in artifact) or told is False:
         return None
+    if isinstance(told, Mapping):
+        return told.get("fields")
     if artifact is not None:
         return artifact
-    if label_of(message).get("structured") is True:
-        return parsed(message.text)
-    return None
+    return parsed(message.text) if told is True else None
 
 
 def parsed(text: str) -> Any:

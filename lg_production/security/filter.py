@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send, interrupt
 
-from ..core.answers import INBOX
+from ..core.answers import Answer, Unreadable, read_answer
 from ..core.events import Event, Observer
 from ..core.identity import messages_of
 from ..core.steps import Emit, Steps, drive, off_loop
@@ -24,31 +24,23 @@ from ..errors import InjectionBlocked
 from .channels import Channel, channel_of, is_own, parts_of, replaceable
 from .detectors import Detector, Finding, Layered
 from .filtering import (
-    ACTIONS,
     Action,
     FilterPolicy,
+    Verdict,
     is_waiting,
+    kept_text,
     labelled,
     note_of,
-    original,
-    plainly,
     released,
     treated,
 )  # fmt: skip
 from .held import has_run
+from .questions import is_for_another
 from .results import each
 
-SHOWN = 2_000
+SHOWN = 20_000
 DECISIONS = ("approve", "edit", "reject")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was found in a message of a channel, and what is done about it."""
-
-    channel: Channel
-    finding: Finding
-    action: Action
+NAME = "read_suspected_text"
 
 
 class InjectionFilter(ToolWrapper):
@@ -58,8 +50,8 @@ class InjectionFilter(ToolWrapper):
     goes on to `then`. What a person must decide about it first writes down, and then asks about in
     a task of its own: the verdict is in the checkpoint before anything pauses. An answer is
     `{"decisions": [decision, …]}`, one for each action asked about and in their order; `approve`
-    releases the text, `edit` (`edited_action.args.text`) replaces it, and anything else keeps it
-    back.
+    releases the text, `edit` (`edited_action.args.text`) replaces it, `reject` keeps it back. An
+    answer that cannot be read is asked for again.
 
         graph.add_node("filter", InjectionFilter(policy, then="model"))
 
@@ -101,8 +93,7 @@ class InjectionFilter(ToolWrapper):
         return (yield from each((yield from handler(request)), self._treated, self.messages_key))
 
     def _treated(self, message: BaseMessage) -> Steps[BaseMessage]:
-        found = yield from self.judge(message)
-        return treated(message, found.action, found.finding, found.channel)
+        return treated(message, (yield from self.judge(message)))
 
     # -------------------------------------------------------------------------- as a node
 
@@ -133,7 +124,7 @@ class InjectionFilter(ToolWrapper):
                 waiting.append(message)
                 continue
             found = yield from self.judge(message)
-            new = treated(message, found.action, found.finding, found.channel)
+            new = treated(message, found)
             if new is message:
                 continue
             changed.append(replaceable(new))
@@ -141,8 +132,16 @@ class InjectionFilter(ToolWrapper):
         return changed, waiting
 
     def _ask(self, waiting: Sequence[BaseMessage]) -> dict[str, list[BaseMessage]]:
-        answer = interrupt(question(waiting))
-        told = list(decisions(answer, len(waiting)))
+        problem = ""
+        while True:
+            answer = interrupt(question(waiting, problem))
+            if is_for_another():
+                problem = "it was sent to an earlier question"
+                continue
+            told = decisions(answer, waiting)
+            if not isinstance(told, Unreadable):
+                break
+            problem = told.problem
         return {self.messages_key: [settled(m, d) for m, d in zip(waiting, told, strict=True)]}
 
     # -------------------------------------------------------------------------- a verdict
@@ -154,19 +153,20 @@ class InjectionFilter(ToolWrapper):
         tool is ours, and read as it is. Raises `InjectionBlocked` where the policy says so. A
         detector that fails finds nothing, and the policy's `on_failure` is done.
         """
-        worst = Verdict(channel_of(message), Finding(0.0), "allow")
+        worst, by_text = Verdict(channel_of(message), Finding(0.0), "allow"), {}
         if isinstance(message, ToolMessage) and not has_run(message):
             return worst
         for channel, text in parts_of(message):
             found = yield from self._judged(text, channel)
-            if (strictness(found), found.finding.score) > (strictness(worst), worst.finding.score):
-                worst = found
+            if found.action != "allow":
+                by_text[text] = found.finding
+            worst = max(worst, found, key=lambda one: one.strictness)
         if worst.action != "allow":
             yield Emit(found_in(worst.channel, worst.finding, worst.action))
         if worst.action == "block":
             why = ", ".join(worst.finding.reasons) or "unscored"
             raise InjectionBlocked(f"({worst.channel}, {why})")
-        return worst
+        return replace(worst, by_text=by_text)
 
     def _judged(self, text: str, channel: Channel) -> Steps[Verdict]:
         try:
@@ -178,11 +178,6 @@ class InjectionFilter(ToolWrapper):
             yield Emit(Event("injection.unscored", attributes))
             return Verdict(channel, Finding(0.0), self.policy.on_failure)
         return Verdict(channel, found, self.policy.decide(channel, found.score))
-
-
-def strictness(verdict: Verdict) -> int:
-    """How strict what is done is."""
-    return ACTIONS.index(verdict.action)
 
 
 def fresh(messages: Sequence[Any]) -> list[BaseMessage]:
@@ -199,9 +194,10 @@ def fresh(messages: Sequence[Any]) -> list[BaseMessage]:
     return new[::-1]
 
 
-def question(waiting: Sequence[BaseMessage]) -> dict[str, Any]:
+def question(waiting: Sequence[BaseMessage], problem: str = "") -> dict[str, Any]:
     """A HITLRequest: each text that was kept back, where it came from, and why it was."""
     asked = []
+    again = f" The last answer did not count: {problem}." if problem else ""
     for message in waiting:
         note = note_of(message)
         args = {
@@ -209,39 +205,48 @@ def question(waiting: Sequence[BaseMessage]) -> dict[str, Any]:
             "score": note.get("score"),
             "reasons": note.get("reasons"),
             "digest": note.get("digest"),
-            "text": plainly(original(message), SHOWN),
+            "text": shortened(kept_text(message)),
         }
         why = "This text reads like an attack on the assistant. May the assistant read it?"
-        asked.append({"name": "read_suspected_text", "args": args, "description": why})
-    config = {"action_name": "read_suspected_text", "allowed_decisions": list(DECISIONS)}
+        asked.append({"name": NAME, "args": args, "description": why + again})
+    config = {"action_name": NAME, "allowed_decisions": list(DECISIONS)}
     return {"action_requests": asked, "review_configs": [config]}
 
 
-def decisions(answer: Any, count: int) -> Iterator[Mapping[str, Any]]:
-    """One decision for each text; what is missing or makes no sense is a rejection."""
+def shortened(text: str) -> str:
+    """A text as long as a question may be; what is not shown is said."""
+    more = len(text) - SHOWN
+    if more <= 0:
+        return text
+    return f"{text[:SHOWN]}\n[{more} more characters: withheld_in(messages) has them all]"
+
+
+def decisions(answer: Any, waiting: Sequence[BaseMessage]) -> list[Answer] | Unreadable:
+    """One decision for each text, or what is wrong with the answer."""
     given = answer.get("decisions", answer) if isinstance(answer, Mapping) else answer
     told = given if isinstance(given, list) else [given]
-    for place in range(count):
-        decision = told[place] if len(told) == count else None
-        yield decision if isinstance(decision, Mapping) else {"type": "reject"}
+    if len(told) != len(waiting):
+        return Unreadable(f"{len(told)} decisions for {len(waiting)} texts")
+    found = []
+    for message, entry in zip(waiting, told, strict=True):
+        read = read_answer([entry], NAME, {"digest": str(note_of(message).get("digest"))})
+        if isinstance(read, Unreadable):
+            return read
+        text = (read.arguments or {}).get("text")
+        if read.action == "respond" or (read.action == "edit" and not isinstance(text, str)):
+            return Unreadable(f"it is one of {', '.join(DECISIONS)}, and an edit has args.text")
+        found.append(read)
+    return found
 
 
-def settled(message: BaseMessage, decision: Mapping[str, Any]) -> BaseMessage:
-    """A message as a person decided. An answer about another text releases nothing."""
-    note = {**note_of(message)}
-    kind = str(decision.get("type"))
-    kind = INBOX.get(kind, kind)
-    named = decision.get("digest")
-    if named is not None and named != note.get("digest"):
-        kind = "reject"
-    edited = decision.get("edited_action") or {}
-    args = edited.get("args") if isinstance(edited, Mapping) else None
-    text = args.get("text") if isinstance(args, Mapping) else None
-    if kind == "approve":
-        return released(message, {**note, "action": "mark", "decision": "approve"})
-    if kind == "edit" and isinstance(text, str):
-        return released(message, {**note, "action": "mark", "decision": "edit"}, text)
-    return labelled(message, {**note, "action": "quarantine", "decision": "reject"})
+def settled(message: BaseMessage, decision: Answer) -> BaseMessage:
+    """A message as a person decided."""
+    note = {**note_of(message), "decision": decision.action}
+    if decision.action == "approve":
+        return released(message, {**note, "action": "mark"})
+    if decision.action == "edit":
+        return released(message, {**note, "action": "mark"}, (decision.arguments or {})["text"])
+    return labelled(message, {**note, "action": "quarantine"})
 
 
 def found_in(channel: Channel, finding: Finding, action: Action) -> Event:

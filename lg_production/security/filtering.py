@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -10,7 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..core.keys import digest
 from .canonical import canonical
-from .channels import KEPT, Channel, M, blocks_of, channel_of, label_of, noted, rewritten
+from .channels import (
+    KEPT,
+    Channel,
+    M,
+    blocks_of,
+    channel_of,
+    label_of,
+    noted,
+    parts_of,
+    rewritten,
+)
 from .detectors import Finding
 from .unseen import visible
 
@@ -95,29 +107,52 @@ def note_of(message: Any) -> Mapping[str, Any]:
     return note if isinstance(note, Mapping) else {}
 
 
-def treated(
-    message: BaseMessage, action: Action, finding: Finding, channel: Channel
-) -> BaseMessage:
-    """The message after an action. `interrupt` keeps the text back, as `quarantine` does.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in a message of a channel, and what is done about it.
+
+    `finding` is that of its worst text; `by_text` has each text's that is not simply allowed.
+    """
+
+    channel: Channel
+    finding: Finding
+    action: Action
+    by_text: Mapping[str, Finding] = field(default_factory=dict)
+
+    @property
+    def strictness(self) -> tuple[int, float]:
+        """How strict what is done is, and of what is alike how sure."""
+        return ACTIONS.index(self.action), self.finding.score
+
+
+def treated(message: BaseMessage, verdict: Verdict) -> BaseMessage:
+    """The message after a verdict. `interrupt` keeps the text back, as `quarantine` does.
 
     A finding in a document that the user has attached leaves his own words as they are.
     """
+    action, channel = verdict.action, verdict.channel
     if action == "allow":
         return message
     attached = channel_of(message) != channel
     note = {
         "action": action,
         "channel": channel,
-        "score": round(finding.score, 4),
-        "reasons": list(finding.reasons),
+        "score": round(verdict.finding.score, 4),
+        "reasons": list(verdict.finding.reasons),
         "digest": mark_of(message),
+        **({"attached": True} if attached else {}),
     }
     if action == "mark":
         return labelled(message, note)
     if action == "strip":
-        new = rewritten(message, lambda text: stripped(text, finding), attached=attached)
-        return labelled(new, note)
+        return labelled(rewritten(message, partial(cleaned, verdict), attached=attached), note)
     return withheld(message, note, WITHHELD.format(what=WHAT[channel]), attached=attached)
+
+
+def cleaned(verdict: Verdict, text: str) -> str:
+    """A text without what was found in it; another text of the message stays as it is."""
+    found = verdict.by_text.get(text)
+    return text if found is None else stripped(text, found)
 
 
 def withheld(
@@ -134,14 +169,23 @@ def withheld(
 
 
 def released(message: BaseMessage, note: Mapping[str, Any], text: str | None = None) -> BaseMessage:
-    """A withheld message as it was, or with the text that a person wrote for it."""
-    kept = original(message)
+    """A withheld message as it was, or with the text that a person wrote for it.
+
+    Of a document that was attached, only the document becomes that text.
+    """
+    kept, attached = original(message), note.get("attached") is True
     note = {k: v for k, v in note.items() if k != "withheld"}
     if isinstance(message, ToolMessage) and isinstance(message.artifact, Mapping):
-        changes = {"artifact": message.artifact.get("artifact")}
+        changes: dict[str, Any] = {"artifact": message.artifact.get("artifact")}
     else:
         changes = {}
-    return labelled(message, note, content=kept if text is None else text, **changes)
+    if text is not None and attached:
+        texts = iter([text])
+        whole = message.model_copy(update={"content": kept})
+        kept = rewritten(whole, lambda _: next(texts, ""), attached=True).content
+    elif text is not None:
+        kept = text
+    return labelled(message, note, content=kept, **changes)
 
 
 def original(message: BaseMessage) -> Any:
@@ -151,10 +195,12 @@ def original(message: BaseMessage) -> Any:
     return note_of(message).get("withheld", message.content)
 
 
-def plainly(content: Any, most: int | None = None) -> str:
-    """A content as a person is shown it, nothing in it invisible; the first `most` characters."""
-    text = content if isinstance(content, str) else str(content)
-    return text[:most].encode("unicode_escape").decode().replace("\\n", "\n")
+def kept_text(message: BaseMessage) -> str:
+    """What is kept back of a message as a person is shown it: nothing in it is invisible."""
+    whole = message.model_copy(update={"content": original(message)})
+    only = note_of(message).get("attached") is True
+    texts = [text for channel, text in parts_of(whole) if not only or channel == "document"]
+    return "\n\n".join(texts).encode("unicode_escape").decode().replace("\\n", "\n")
 
 
 def is_kept_back(message: BaseMessage) -> bool:

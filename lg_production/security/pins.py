@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
-from ..core.events import Observer
+from ..core.events import Event, Observer
 from ..core.keys import canonical, digest
 from ..core.models import ModelWrapper
-from ..core.steps import Steps
-from ..core.wrappers import ToolWrapper
+from ..core.steps import Emit, Steps
+from ..core.wrappers import ToolWrapper, in_place_of
 from .allow import offer
 from .held import Held
 from .questions import OnHeld, settle
@@ -35,7 +35,8 @@ def pin_of(tool: Any) -> str:
     spelled = schema if isinstance(schema, Mapping) else schema.model_json_schema()
     said = getattr(tool, "metadata", None) or {}
     hints = {name: said[name] for name in HINTS if said.get(name) is not None}
-    more = [canonical(hints)] if hints else []
+    extras = getattr(tool, "extras", None)
+    more = [canonical(one) for one in (hints, extras) if one]
     return digest("tool", tool.name, tool.description, canonical(spelled), *more).hex()
 
 
@@ -72,7 +73,8 @@ class Pins(ToolWrapper, ModelWrapper):
     call is put to a person (`interrupt`) or refused (`block`). Around a model, such a tool is not
     offered at all, so that its new description is not read; a model with `bind_tools` has read
     it before: look at `changes(tools, pinned)` first. A person's yes is for one call: to accept
-    the tool, pin it anew. Emits `pins.held`, `pins.decided` and `pins.withdrawn`.
+    the tool, pin it anew. A tool that is not to be seen here, since a wrapper further in has it,
+    is refused. Emits `pins.held`, `pins.decided`, `pins.refused` and `pins.withdrawn`.
     """
 
     def __init__(
@@ -90,10 +92,13 @@ class Pins(ToolWrapper, ModelWrapper):
         """Let the call pass if its tool is as it was; offer the model no other."""
         if not isinstance(request, ToolCallRequest):
             return (yield from offer(request, handler, self._is_kept, "pins.withdrawn"))
-        reason = None if request.tool is None else changed(request.tool, self.pinned)
+        call = request.tool_call
+        if request.tool is None:  # nobody's, or one that is found further in, unseen
+            yield Emit(Event("pins.refused", {"tool": call["name"][:64]}))
+            return in_place_of(call, f"{call['name'][:64]} was not carried out. It is not pinned.")
+        reason = changed(request.tool, self.pinned)
         if reason is None:
             return (yield from handler(request))
-        call = request.tool_call
         held = Held("pins", call["name"], call["args"], (reason,), WHY[reason])
         return (
             yield from settle(

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
+from langchain_core.messages import convert_to_messages
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..core.keys import digest
 from ..errors import PlanRefused
-from .channels import channel_of, is_own, texts
+from .channels import channel_of, has_attached, is_own
 from .held import has_run
 
 
@@ -81,27 +82,52 @@ class Plan(BaseModel):
         named = [step for step in self.steps if step.tool == tool]
         if not named:
             return "tool_not_planned"
-        fitting = self._fitting(tool, arguments)
-        if not fitting:
+        if not self._fitting(tool, arguments):
             return "arguments_not_planned"
-        if any(step.times is None for step in fitting):
-            return ""
-        allowed = sum(step.times or 0 for step in named)
-        done = sum(has_run(m) and m.name == tool for m in messages)
-        fits = done + max(1, waiting(tool, messages)) <= allowed
-        return "" if fits else "called_often_enough"
+        left = Left(named)
+        for done in others(tool, arguments, messages):
+            left.spend(done)
+        return "" if left.spend(arguments) else "called_often_enough"
 
 
-def waiting(tool: str, messages: Sequence[Any]) -> int:
-    """How many calls of a tool the model's last message asks for that have no answer yet.
+class Left:
+    """How often each step of a tool may still be used."""
 
-    They are decided about side by side, and none sees the others: what is too often for all of
-    them is so for each.
+    def __init__(self, steps: Sequence[Step]) -> None:
+        # What may be used without end comes first, then what fits fewer calls.
+        self.steps = sorted(steps, key=lambda one: (one.times is not None, -len(one.arguments)))
+        self.times = [step.times for step in self.steps]
+
+    def spend(self, arguments: Mapping[str, Any]) -> bool:
+        """Count a call under the first step that it fits and that has any left; False if none."""
+        for place, step in enumerate(self.steps):
+            left = self.times[place]
+            if step.fits(arguments) and left != 0:
+                self.times[place] = None if left is None else left - 1
+                return True
+        return False
+
+
+def others(
+    tool: str, arguments: Mapping[str, Any], messages: Sequence[Any]
+) -> Iterator[Mapping[str, Any]]:
+    """The arguments of each other call of a tool that has run, or is asked for beside this one.
+
+    Calls of one message are decided about side by side, and none sees the others: what is too
+    often for all of them is so for each.
     """
-    last = next((m for m in reversed(messages) if getattr(m, "tool_calls", None)), None)
+    asked = [call for m in messages for call in getattr(m, "tool_calls", None) or ()]
+    given = {call["id"]: call["args"] for call in asked}
     answered = {getattr(message, "tool_call_id", None) for message in messages}
-    calls = last.tool_calls if last is not None else ()
-    return sum(call["name"] == tool and call["id"] not in answered for call in calls)
+    ran = [m for m in messages if has_run(m) and m.name == tool]
+    yield from (given.get(message.tool_call_id, arguments) for message in ran)
+    last = next((m for m in reversed(messages) if getattr(m, "tool_calls", None)), None)
+    beside = [
+        call["args"] for call in (last.tool_calls if last is not None else ())
+        if call["name"] == tool and call["id"] not in answered
+    ]  # fmt: skip
+    mine = next((n for n, args in enumerate(beside) if same(args, arguments)), None)
+    yield from (args for n, args in enumerate(beside) if n != mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +159,11 @@ def seal(
     `thread_id` that it is for; with a key it is valid in no other. Raises `PlanRefused` if any of
     the messages is not the user's or the agent's own, or none is the user's.
     """
-    said = spoken(messages)
-    if not said or any(is_untrusted(message) for message in messages):
+    given = convert_to_messages(messages)
+    said = spoken(given)
+    if not said or any(is_untrusted(message) for message in given):
         raise PlanRefused
-    return Sealed(plan, len(said), thread, mark(plan, said, thread, key)).stored()
+    return Sealed(plan, len(said), str(thread), mark(plan, said, str(thread), key)).stored()
 
 
 def opened(stored: Any, messages: Sequence[Any], *, key: bytes = b"", thread: str = "") -> Plan:
@@ -169,6 +196,8 @@ def since(stored: Any, messages: Sequence[Any]) -> Sequence[Any]:
 
 def mark(plan: Plan, said: Sequence[Any], thread: str, key: bytes) -> str:
     """What ties a plan to the words it was made from, and to a thread."""
+    if not isinstance(key, bytes):
+        raise TypeError(f"a key is bytes (secrets.token_bytes(32)), not {type(key).__name__}")
     text = json.dumps(
         [plan.model_dump(mode="json"), [m.text for m in said], thread], sort_keys=True
     )
@@ -183,7 +212,7 @@ def is_untrusted(message: Any) -> bool:
     """
     if is_own(message):
         return False
-    return channel_of(message) != "user" or any(t.channel != "user" for t in texts([message]))
+    return channel_of(message) != "user" or has_attached(message)
 
 
 def same(value: Any, planned: Any) -> bool:

@@ -125,7 +125,11 @@ class SecurityPolicy(BaseModel):
         if self.tools is not None and not names <= self.tools:
             more = ", ".join(sorted(names - self.tools))
             raise ValueError(f"narrowing adds no tools: {more}. List them in the policy itself")
-        return self.model_copy(update={"tools": names})
+        kept = {name: getattr(self.gate, name, None) for name in NAMED}
+        kept = {name: None if given is None else given & names for name, given in kept.items()}
+        schemas = self.schemas and {k: v for k, v in self.schemas.items() if k in names}
+        gate = self.gate and self.gate.model_copy(update=kept)
+        return self.model_copy(update={"tools": names, "gate": gate, "schemas": schemas})
 
     def guards(
         self,

@@ -78,7 +78,7 @@ def _ask(held: Held, request: ToolCallRequest) -> Steps[Answer]:
         except GraphInterrupt:
             yield from Emit(told(held, request, "held", "interrupt"))
             raise
-        if (yield from Call(_was_for_another)):
+        if (yield from Call(is_for_another)):
             problem = "it was sent to an earlier question"
             continue
         read = read_answer(said, held.tool, {"digest": held.digest})
@@ -87,7 +87,7 @@ def _ask(held: Held, request: ToolCallRequest) -> Steps[Answer]:
         problem = read.problem
 
 
-def _was_for_another() -> bool:
+def is_for_another() -> bool:
     """Whether the answer to a later question of this task was sent to its first."""
     return place().calls > 1 and was_for_another()
 

@@ -12,7 +12,7 @@ from ..core.events import Event, Observer, notify
 from ..core.identity import messages_of
 from ..errors import ReleaseRefused
 from .channels import Channel, channel_of, provenance_of
-from .filtering import is_kept_back, note_of, original, plainly, released
+from .filtering import is_kept_back, kept_text, note_of, released
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _withheld(message: BaseMessage) -> Withheld:
         reasons=tuple(map(str, note.get("reasons") or ())),
         digest=str(note.get("digest")),
         waiting=note.get("action") == "interrupt",
-        text=plainly(original(message)),
+        text=kept_text(message),
     )
 
 

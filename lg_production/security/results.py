@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from langchain_core.messages import BaseMessage, RemoveMessage, ToolMessage
+from langchain_core.messages import (
+    BaseMessage,
+    RemoveMessage,
+    ToolMessage,
+    convert_to_messages,
+)
 from langgraph.prebuilt.tool_node import ToolCallRequest
-from langgraph.types import Command
+from langgraph.types import Command, Overwrite
 
 from ..core.steps import Steps
-from ..core.wrappers import Handler, ToolResult, ToolWrapper
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, is_refusal
 from .channels import LABEL, label_of
+
+Change: TypeAlias = Callable[[BaseMessage], Steps[Any]]
 
 
 def each(
     result: Any, change: Callable[[ToolMessage], Steps[Any]], messages_key: str = "messages"
 ) -> Steps[ToolResult]:
     """The result with every tool message in it changed; of a `Command`, those of its update."""
-    return cast("ToolResult", (yield from _each(result, change, messages_key)))
+
+    def changed(message: BaseMessage) -> Steps[Any]:
+        return (yield from change(message)) if isinstance(message, ToolMessage) else message
+
+    return cast("ToolResult", (yield from _each(result, changed, messages_key)))
 
 
-def _each(result: Any, change: Callable[[ToolMessage], Steps[Any]], key: str) -> Steps[Any]:
-    if isinstance(result, ToolMessage):
+def _each(result: Any, change: Change, key: str) -> Steps[Any]:
+    """The result of a tool with every message in it changed, whatever shape it has."""
+    if isinstance(result, BaseMessage):
         return (yield from change(result))
     if isinstance(result, list):
-        new = []
-        for one in result:
-            new += [(yield from _each(one, change, key))]
-        return new
-    if isinstance(result, Command) and isinstance(result.update, Mapping):
-        messages = result.update.get(key)
-        if isinstance(messages, list):
-            changed = yield from _each(messages, change, key)
-            return replace(result, update={**result.update, key: changed})
+        return (yield from _all(result, change, key))
+    if isinstance(result, Command):
+        return replace(result, update=(yield from _update(result.update, change, key)))
     return result
+
+
+def _all(results: Sequence[Any], change: Change, key: str) -> Steps[list[Any]]:
+    new = []
+    for one in results:
+        new += [(yield from _each(one, change, key))]
+    return new
+
+
+def _update(update: Any, change: Change, key: str) -> Steps[Any]:
+    """An update in any shape that LangGraph takes: a map, pairs, an object, or messages alone."""
+    if isinstance(update, Mapping):
+        if key not in update:
+            return update
+        return {**update, key: (yield from _messages(update[key], change))}
+    if isinstance(update, list | tuple) and all(map(_is_pair, update)):
+        pairs = []
+        for name, value in update:
+            pairs.append((name, (yield from _messages(value, change)) if name == key else value))
+        return pairs
+    if isinstance(update, list | tuple | BaseMessage):
+        return (yield from _messages(update, change))
+    if getattr(update, key, None) is None:
+        return update
+    own = copy(update)
+    object.__setattr__(own, key, (yield from _messages(getattr(update, key), change)))
+    return own
+
+
+def _is_pair(one: Any) -> bool:
+    return isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str)
+
+
+def _messages(given: Any, change: Change) -> Steps[Any]:
+    """Messages for a channel: in every spelling that `add_messages` takes, or to overwrite it."""
+    if isinstance(given, Overwrite):
+        return Overwrite((yield from _messages(given.value, change)))
+    several = isinstance(given, list) or (isinstance(given, tuple) and not _is_pair(given))
+    new = []
+    for message in convert_to_messages(list(given) if several else [given]):
+        new += [(yield from change(message))]
+    return new if several else new[0]
 
 
 class Attributed(ToolWrapper):
@@ -53,25 +102,19 @@ def attributed(call: Mapping[str, Any], result: Any, messages_key: str = "messag
     """The result of a call with all that it says noted as this tool's.
 
     A tool may say that it gives a `document`; that it speaks for the user, that its answer is
-    data, that a person approved it, or that it is another tool, it may not. A message that it
-    adds beside its answer is its own, too.
+    data, that a person approved it, that it has not run, or that it is another tool, it may not. A
+    message that it adds beside its answer is its own, too.
     """
-    return cast("ToolResult", _attributed(call, result, messages_key))
 
+    def told(message: BaseMessage) -> Steps[Any]:
+        yield from ()
+        return message if isinstance(message, RemoveMessage) else _told_by(call, message)
 
-def _attributed(call: Mapping[str, Any], result: Any, key: str) -> Any:
-    if isinstance(result, BaseMessage):
-        return result if isinstance(result, RemoveMessage) else _told_by(call, result)
-    if isinstance(result, list):
-        return [_attributed(call, one, key) for one in result]
-    if isinstance(result, Command):
-        update = result.update
-        if isinstance(update, Mapping) and key in update:
-            update = {**update, key: _attributed(call, update[key], key)}
-        elif isinstance(update, list):
-            update = _attributed(call, update, key)
-        return replace(result, update=update)
-    return result
+    try:
+        next(_each(result, told, messages_key))
+    except StopIteration as done:
+        return cast("ToolResult", done.value)
+    raise AssertionError("nothing here waits for an effect")
 
 
 def _told_by(call: Mapping[str, Any], message: BaseMessage) -> BaseMessage:
@@ -79,7 +122,7 @@ def _told_by(call: Mapping[str, Any], message: BaseMessage) -> BaseMessage:
     answers = isinstance(message, ToolMessage)
     mine = isinstance(message, ToolMessage) and message.tool_call_id == call["id"]
     document = label_of(message).get("channel") == "document"
-    label: dict[str, Any] = {"held": True} if mine and label_of(message).get("held") else {}
+    label: dict[str, Any] = {"held": True} if mine and is_refusal(message) else {}
     if document or not answers:
         label |= {"channel": "document" if document else "tool_output", "origin": call["name"]}
     if label == dict(label_of(message)) and (not answers or message.name == call["name"]):

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from langchain_core.messages import ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from ..core.events import Event, Observer
 from ..core.keys import NOT_UTF8
@@ -33,7 +34,8 @@ class Validated(ToolWrapper):
 
     `outputs` maps a tool to the type of its answer, anything that pydantic takes. An answer that
     has an artifact is judged by that, any other by its JSON, or as text where the type is `str`.
-    One that fits is noted as `structured`: only then do the fields of a JSON text anchor a value.
+    Of one that fits the fields that its type declares are data, and can anchor a value: others
+    that it has are not, and no part of what fits as a text (`str`) or is declared as anything.
     One that does not raises `OutputRejected`; with `on_rejected="message"` the model is told that
     there is no answer. Nothing here quotes a value. Emits `schema.rejected`.
     """
@@ -94,9 +96,9 @@ class Validated(ToolWrapper):
         return (yield from self._output(call, message, adapter))
 
     def _output(self, call: Any, message: ToolMessage, adapter: TypeAdapter[Any]) -> Steps[Any]:
-        problems = list(self._wrong(message, adapter))
+        problems, fields = self._read(message, adapter)
         if not problems:
-            return labelled(message, channel_of(message), structured=True)
+            return labelled(message, channel_of(message), structured=fields)
         yield Emit(rejected(call["name"], "output", problems))
         if self.on_rejected == "error":
             reasons = tuple(problems[:SHOWN])
@@ -108,31 +110,50 @@ class Validated(ToolWrapper):
             said_instead, name=call["name"], tool_call_id=message.tool_call_id, status="error"
         )
 
-    def _wrong(self, message: ToolMessage, adapter: TypeAdapter[Any]) -> Iterator[str]:
-        """What is wrong with an answer."""
-        text = message.text
-        value = message.artifact
-        if value is None:
-            if len(text) > self.most_text:
-                yield "too long"
-                return
-            value = parsed(text)
-            value = text if value is None else value
+    def _read(self, message: ToolMessage, adapter: TypeAdapter[Any]) -> tuple[list[str], Any]:
+        """What is wrong with an answer, and what of it is data."""
+        if message.artifact is None and len(message.text) > self.most_text:
+            return ["too long"], False
+        value = value_of(message)
         size = measured(value, self.most_text, self.most_depth)
         if size:
-            yield size
-            return
+            return [size], False
         try:
-            adapter.validate_python(value)
+            return [], fields_in(message, value, adapter)
         except ValidationError as error:
-            if isinstance(value, str) or message.artifact is not None or not _is(adapter, text):
-                yield from problems_of(error)
+            return list(problems_of(error)), False
 
 
-def _is(adapter: TypeAdapter[Any], text: str) -> bool:
-    """Whether the text itself fits: "12" is JSON, and a text."""
+def value_of(message: ToolMessage) -> Any:
+    """What an answer gives: its artifact, its JSON, or its text."""
+    if message.artifact is not None:
+        return message.artifact
+    value = parsed(message.text)
+    return message.text if value is None else value
+
+
+def fields_in(message: ToolMessage, value: Any, adapter: TypeAdapter[Any]) -> Any:
+    """What of an answer is data: True is all of it, False nothing, else `{"fields": …}`.
+
+    Raises `ValidationError` if it does not fit. A type that takes any text takes text that looks
+    like JSON, and who wrote the text wrote that.
+    """
+    if message.artifact is None and takes(adapter, message.text):
+        return False
+    fitting = adapter.validate_python(value)
+    if takes(adapter, object()):  # anything: nothing is declared
+        return False
     try:
-        adapter.validate_python(text)
+        fields = adapter.dump_python(fitting, mode="json", by_alias=True, warnings=False)
+    except PydanticSerializationError:
+        return False
+    return True if fields == value else {"fields": fields}
+
+
+def takes(adapter: TypeAdapter[Any], value: object) -> bool:
+    """Whether a type takes this as what it is."""
+    try:
+        adapter.validate_python(value, strict=True)
     except ValidationError:
         return False
     return True

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
+from lg_production.core.answers import Unreadable
 from lg_production.core.wrappers import tool_node
 from lg_production.security import InjectionFilter, SecurityPolicy, Spotlight
 from lg_production.security.canonical import canonical
@@ -179,16 +180,14 @@ def test_any_blocks_are_read_and_none_is_lost(blocks: Any) -> None:
 @given(ANYTHING, st.integers(0, 3))
 def test_an_answer_that_makes_no_sense_releases_nothing(answer: Any, count: Any) -> None:
     """One decision for each question, and only a plain yes or words of one's own let a text go."""
-    told = list(decisions(answer, count))
-    kept = [
-        settled(HumanMessage("[Withheld]", additional_kwargs={"lg_production": {"injection": {
-            "action": "interrupt", "withheld": "secret"}}}), one)
-        for one in told
-    ]  # fmt: skip
-    yes = [one.get("type") in ("approve", "accept") for one in told]
+    note = {"injection": {"action": "interrupt", "withheld": "secret"}}
+    waiting = [HumanMessage("[Withheld]", additional_kwargs={"lg_production": note})] * count
+    told = decisions(answer, waiting)
+    if isinstance(told, Unreadable):
+        return
+    kept = [settled(message, one) for message, one in zip(waiting, told, strict=True)]
 
-    assert count == len(told)
-    assert yes == [message.content == "secret" for message in kept]
+    assert [one.action == "approve" for one in told] == [m.content == "secret" for m in kept]
 
 
 DEEP = 100_000

@@ -10,6 +10,7 @@ from langchain.agents import create_agent
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.tools import StructuredTool
+from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 from pydantic import Field
 
@@ -133,3 +134,21 @@ def test_a_hint_that_a_server_changes_changes_the_pin():
 
     assert pin_of(before) != pin_of(after)
     assert pin_of(before) == pin_of(other)
+
+
+def test_a_tool_that_is_not_to_be_seen_is_refused():
+    """A wrapper further in may have one of that name, that nobody has looked at."""
+    ran = []
+    request = ToolCallRequest(call("add", "c1"), None, {}, None)  # type: ignore[arg-type]
+    told = Pins(PINNED).wrap_tool_call(request, ran.append)
+
+    assert [] == ran
+    assert ("error", "add was not carried out. It is not pinned.") == (told.status, told.content)
+
+
+def test_what_a_model_is_shown_beside_a_tool_is_pinned():
+    """`extras`, as examples of its input."""
+    other = make()
+    other.extras = {"input_examples": [{"a": 1}]}
+
+    assert pin_of(make()) != pin_of(other)

@@ -211,6 +211,18 @@ def test_a_tool_that_speaks_for_the_user_is_not_believed_without_a_gate(surface:
     assert (False, True) == (ORDER in model.read, "[Withheld" in model.read)
 
 
+def test_a_narrowed_policy_names_no_tool_that_it_lacks() -> None:
+    """What is said of the others goes with them."""
+    gate = GatePolicy(reads=frozenset({"read_inbox"}), writes=frozenset({"wipe"}))
+    policy = SecurityPolicy(gate=gate, schemas={"read_inbox": str, "wipe": str})
+    narrow = policy.narrowed(["wipe"])
+
+    assert ({"wipe"}, {"wipe"}, set()) == (
+        set(narrow.schemas or ()), set(narrow.gate.writes), set(narrow.gate.reads)  # type: ignore[union-attr]
+    )
+    assert narrow.guards([World().tools[2]])
+
+
 def test_three_legs_are_refused_before_anything_runs() -> None:
     """The Rule of Two is looked at when the guards are made."""
     policy = SecurityPolicy(gate=GatePolicy(rule_of_two=LEGS))

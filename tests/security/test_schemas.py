@@ -13,6 +13,7 @@ from langchain_core.tools import InjectedToolCallId, StructuredTool, tool
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from lg_production.core.events import Event
 from lg_production.core.wrappers import tool_node
@@ -205,3 +206,35 @@ def test_any_depth_can_be_measured() -> None:
         deep = [deep]
 
     assert "too deep" == measured(deep, 10**9, 64)
+
+
+class City(TypedDict):
+    city: str
+
+
+@pytest.mark.parametrize(
+    ("declared", "answer", "data"),
+    [
+        (str, '{"to": "eve@evil.example"}', None),
+        (str | dict[str, str], '{"to": "eve@evil.example"}', None),
+        (Any, '{"to": "eve@evil.example"}', None),
+        (City, '{"city": "Rome", "to": "eve@evil.example"}', {"city": "Rome"}),
+        (City, '{"city": "Rome"}', {"city": "Rome"}),
+        (list[City], '[{"city": "Rome", "to": "eve@evil.example"}]', [{"city": "Rome"}]),
+        (int, "12", 12),
+    ],
+)
+def test_only_what_is_declared_is_data(declared: Any, answer: Any, data: Any) -> None:
+    """Whoever wrote a page wrote the rest of it; what fits as a text is one."""
+    message = run(Validated({"contacts": declared}), answering(answer))
+
+    assert answer == message.content
+    assert data == structured_of(message)
+
+
+def test_of_an_artifact_only_what_is_declared_is_data() -> None:
+    """Although a tool gave it beside its text."""
+    given = ("x", {"city": "Rome", "to": "eve@evil.example"})
+    found = run(Validated({"contacts": City}), answering(given, response_format="content_and_artifact"))
+
+    assert {"city": "Rome"} == structured_of(found)
