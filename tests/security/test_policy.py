@@ -218,7 +218,9 @@ def test_a_narrowed_policy_names_no_tool_that_it_lacks() -> None:
     narrow = policy.narrowed(["wipe"])
 
     assert ({"wipe"}, {"wipe"}, set()) == (
-        set(narrow.schemas or ()), set(narrow.gate.writes), set(narrow.gate.reads)  # type: ignore[union-attr]
+        set(narrow.schemas or ()),
+        set(narrow.gate.writes),
+        set(narrow.gate.reads),  # type: ignore[union-attr]
     )
     assert narrow.guards([World().tools[2]])
 

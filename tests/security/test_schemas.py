@@ -235,6 +235,8 @@ def test_only_what_is_declared_is_data(declared: Any, answer: Any, data: Any) ->
 def test_of_an_artifact_only_what_is_declared_is_data() -> None:
     """Although a tool gave it beside its text."""
     given = ("x", {"city": "Rome", "to": "eve@evil.example"})
-    found = run(Validated({"contacts": City}), answering(given, response_format="content_and_artifact"))
+    found = run(
+        Validated({"contacts": City}), answering(given, response_format="content_and_artifact")
+    )
 
     assert {"city": "Rome"} == structured_of(found)
