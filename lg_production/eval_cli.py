@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -19,7 +21,7 @@ from rich.table import Table
 from .core.database import Database
 from .cost import PriceBook
 from .cost.usage import usage_of
-from .errors import LgProductionError, PriceUnknown, SuiteEmpty
+from .errors import LgProductionError, PriceUnknown, RunsDiffer, SuiteEmpty
 from .evaluation.cases import Suite, load_suite
 from .evaluation.comparing import Comparison, compare
 from .evaluation.gates import Exit, Gate
@@ -73,7 +75,9 @@ def run(
     case: Annotated[list[str] | None, typer.Option(help="Only these cases.")] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each case.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Trials at once.")] = 2,
-    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for a trial.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, max=1e6, help="Seconds for a trial, and for a judge.")
+    ] = None,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Begin nothing above.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(min=0, help="Begin nothing above.")] = None,
     judge: Annotated[list[str] | None, typer.Option(help="module:attribute of a Judge.")] = None,
@@ -98,6 +102,11 @@ def run(
             leave(f"{place.folder}/suite.json names no graph. Say which: --graph module:attribute")
         data = chosen(load_suite(place.folder, version), split, tag or (), case or ())
         earlier = Report.read(before) if before else None
+        if earlier and earlier.hash != data.hash:
+            raise RunsDiffer(f"({before} is of other data: {earlier.hash[:12]})")
+        files = (json_file, html_file, junit_file)
+        for file in filter(None, files):
+            writable(file)
         usd = None if budget_usd is None else Decimal(str(budget_usd))
         with watched() as progress:
             runner = Runner(
@@ -107,10 +116,17 @@ def run(
             )  # fmt: skip
             runner.journal = journal = journal_of(runner, resume=resume)
             report = runner.run()
-            if not report.stopped:
-                journal.unlink(missing_ok=True)
         comparison = compare(earlier, report) if earlier and not report.stopped else None
-        finish(report, comparison, gate, earlier, (json_file, html_file, junit_file))
+        finish(report, comparison, gate, earlier, files, journal)
+
+
+def writable(file: Path) -> None:
+    """Find out before the run whether its report can be written. Raises `OSError`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a"):
+        pass
+    if not file.stat().st_size:
+        file.unlink()
 
 
 def finish(
@@ -119,8 +135,12 @@ def finish(
     gate: Gate,
     before: Report | None,
     files: tuple[Path | None, Path | None, Path | None],
+    journal: Path,
 ) -> NoReturn:
-    """Write and show a run, say why it is not good enough, and leave with its exit code."""
+    """Write and show a run, say why it is not good enough, and leave with its exit code.
+
+    The journal goes when all is written.
+    """
     set_up = gate != Gate()
     objections = [] if report.stopped else gate.objections(report, before)
     json_file, html_file, junit_file = files
@@ -136,7 +156,11 @@ def finish(
         errors.print(
             f"[yellow]Not finished ({escape(report.stopped)}). The same command goes on.[/]"
         )
+        if report.stopped == "interrupted":
+            sys.stdout.flush()
+            os._exit(Exit.NOT_FINISHED)  # a trial that hangs would be waited for
         raise typer.Exit(Exit.NOT_FINISHED)
+    journal.unlink(missing_ok=True)
     raise typer.Exit(Exit.FAILED if objections else Exit.PASSED)
 
 
@@ -153,7 +177,7 @@ def named(spec: str) -> Any:
         return imported(spec)
     except LgProductionError:
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do anything
         leave(f"{spec} cannot be imported. {type(error).__name__}: {error}")
 
 
@@ -164,7 +188,7 @@ def judge_of(spec: str) -> Judge:
         found = found if isinstance(found, Judge) else found()
     except LgProductionError:
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's function may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's function, too
         leave(f"{spec} makes no Judge. {type(error).__name__}: {error}")
     if not isinstance(found, Judge):
         leave(f"{spec} is no Judge, and makes none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from typing import Any, Literal, Self, TypeAlias
@@ -85,25 +85,26 @@ def outcome_of(
     error: BaseException | str | None = None,
     usd: Decimal | None = None,
     ended: Ended | None = None,
-    given: int = 0,
+    given: int | Collection[str] = 0,
     seen: Iterable[Any] = (),
 ) -> Outcome:
     """What a run did, from its final state: of `invoke`, or the values of `get_state`.
 
     A state may be a mapping, a model or a dataclass with `messages`, or itself an answer, a
-    message or a list of messages. `given` is how many of the first messages were in the case's
-    input, and so no work of this run. `seen` are messages that are not in the state, such as a
-    subgraph's; they come first, and none counts twice. Without `ended`, a run with an `error`
-    ended with it, and one whose state has `__interrupt__` is interrupted.
+    message or a list of messages. `given` are the ids of the messages that were in the case's
+    input, or how many of the first were, and so no work of this run. `seen` are messages that are
+    not in the state, such as a subgraph's; they come first, and none counts twice. Without `ended`,
+    a run with an `error` ended with it, and one whose state has `__interrupt__` is interrupted.
     """
     values = _values(state)
     final = _messages(values.get("messages"))
-    counted = _once([*_messages(list(seen)), *final[given:]])
+    own = own_of(final, given)
+    counted = _once([*_messages(list(seen)), *own])
     open_ones = values.get(INTERRUPT) or ()
     asked = list(interrupts) or list(open_ones)
     into, out, total = _tokens(counted)
     return Outcome(
-        answer=_answer(final[given:] or counted, values),
+        answer=_answer(own or counted, values),
         tools=tools_of(counted),
         steps=sum(isinstance(message, AIMessage) for message in counted),
         tokens=total,
@@ -114,11 +115,24 @@ def outcome_of(
         interrupts=tuple(as_json(getattr(one, "value", one)) for one in asked),
         ended=ended or ("error" if error else "interrupted" if open_ones else "done"),
         error=_error(error),
-        messages=tuple(
-            as_json(message_to_dict(m)) for m in _once([*final[:given], *counted, *final])
-        ),
+        messages=tuple(as_json(message_to_dict(m)) for m in _once(in_order(final, own, counted))),
         state=_rest(values, final),
     )
+
+
+def own_of(final: Sequence[BaseMessage], given: int | Collection[str]) -> list[BaseMessage]:
+    """The messages that a run has added to those that it was given."""
+    if isinstance(given, int):
+        return list(final[given:])
+    return [message for message in final if message.id not in given]
+
+
+def in_order(
+    final: Sequence[BaseMessage], own: Sequence[BaseMessage], counted: Sequence[BaseMessage]
+) -> list[BaseMessage]:
+    """What was given before the run's own messages, those, and whatever else is in the state."""
+    first = next((n for n, m in enumerate(final) if own and m is own[0]), len(final))
+    return [*final[:first], *counted, *final]
 
 
 def tools_of(messages: Sequence[Any]) -> tuple[ToolUse, ...]:

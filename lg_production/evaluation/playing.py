@@ -5,26 +5,31 @@ from __future__ import annotations
 import json
 import threading
 import time
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import is_dataclass
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage, convert_to_messages
 from langchain_core.outputs import LLMResult
 from langgraph.types import Command
+from pydantic import BaseModel
 
 from ..core.identity import messages_of
+from ..errors import TargetUnknown
 from .cases import Case
-from .outcome import Ended, Outcome, outcome_of
+from .outcome import Ended, Outcome, outcome_of, own_of
 from .targets import Target, invoker
 
 Price: TypeAlias = Callable[[AIMessage], Decimal | None]
 """What a model's answer cost in US dollars; None if nobody knows."""
 INTERRUPT = "__interrupt__"
+SAID = (Mapping, BaseMessage, BaseModel, list, tuple, str)
+"""What a function may give that runs a case itself, beside an `Outcome` and a dataclass."""
 
 
 class Watching(BaseCallbackHandler):
@@ -78,8 +83,10 @@ def play(
     )
     worker.start()
     worker.join(timeout)
-    late = TimeoutError(f"the case took longer than {timeout:g} s")
-    return done[0] if done else outcome_of({}, seconds=timeout, error=late)
+    if done:
+        return done[0]
+    late = f"TimeoutError: the case took longer than {timeout:g} s"
+    return outcome_of({}, seconds=timeout, error=late if worker.is_alive() else "the trial died")
 
 
 def _play(target: Target, case: Case, price: Price | None) -> Outcome:
@@ -90,10 +97,13 @@ def _play(target: Target, case: Case, price: Price | None) -> Outcome:
             if not hasattr(made, "invoke"):
                 return _told(made, run.began)
             run.drive(made)
-    except (Exception, SystemExit, CancelledError) as raised:  # noqa: BLE001 - a stranger's graph
+    except KeyboardInterrupt:
+        raise
+    except BaseException as raised:  # noqa: BLE001 - a stranger's graph: pytest's Failed is one
         error = raised
-    beside, given = run.watching.besides(run.state), given_in(case, run.state)
-    said = [*beside, *(messages_of(run.state, "messages")[given:])]
+    beside, given = run.watching.besides(run.state), run.given_in(run.state)
+    final = [m for m in messages_of(run.state, "messages") if isinstance(m, BaseMessage)]
+    said = [*beside, *own_of(final, given)]
     return outcome_of(
         run.state, interrupts=run.asked, seconds=time.monotonic() - run.began, error=error,
         ended="error" if error else run.ended, usd=spent(said, price), given=given, seen=beside,
@@ -102,10 +112,13 @@ def _play(target: Target, case: Case, price: Price | None) -> Outcome:
 
 def _told(made: Any, began: float) -> Outcome:
     """What a function says that ran the case itself: an outcome that can be stored, or a state."""
-    if not isinstance(made, Outcome):
-        return outcome_of(made, seconds=time.monotonic() - began)
-    json.dumps(made.stored())
-    return made
+    if isinstance(made, Outcome):
+        json.dumps(made.stored())
+        return made
+    if not isinstance(made, SAID) and not is_dataclass(made):
+        kind = type(made).__name__
+        raise TargetUnknown(f"(it gave {kind}: no graph, no state and no Outcome)")
+    return outcome_of(made, seconds=time.monotonic() - began)
 
 
 class Run:
@@ -113,6 +126,7 @@ class Run:
 
     def __init__(self, case: Case) -> None:
         self.case, self.watching, self.began = case, Watching(), time.monotonic()
+        self.input, self.ids = with_ids(case.input)
         self.state: Any = {}
         self.asked: list[Any] = []
         self.ended: Ended = "done"
@@ -133,7 +147,7 @@ class Run:
 
     def _drive(self, invoke: Callable[..., Any], config: Any) -> None:
         settings: dict[str, Any] = {"context": self.case.context} if self.case.context else {}
-        answers, step = list(self.case.answers), self.case.input
+        answers, step = list(self.case.answers), self.input
         while True:
             self.state = invoke(step, config, **settings)
             found = self.state.get(INTERRUPT) if isinstance(self.state, Mapping) else None
@@ -146,11 +160,36 @@ class Run:
                 return
             step = Command(resume={one.id: answers.pop(0) for one in open_ones})  # type: ignore[assignment]
 
+    def given_in(self, state: Any) -> int | frozenset[str]:
+        """Which of the final messages were in the input: by id, or as many as begin alike."""
+        final = messages_of(state, "messages")
+        if self.ids.intersection(getattr(one, "id", None) or "" for one in final):
+            return self.ids
+        given = self.case.input.get("messages")
+        alike = zip(given if isinstance(given, list) else (), final, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: is_alike(*pair), alike))
 
-def given_in(case: Case, state: Any) -> int:
-    """How many of the final messages were in the input."""
-    given = case.input.get("messages")
-    return min(len(given), len(messages_of(state, "messages"))) if isinstance(given, list) else 0
+
+def with_ids(given: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """An input whose messages have ids, so that they are known again wherever they stand."""
+    messages = given.get("messages")
+    if not isinstance(messages, list):
+        return dict(given), frozenset()
+    named = [
+        {**one, "id": one.get("id") or f"given-{n}"} if isinstance(one, dict) else one
+        for n, one in enumerate(messages)
+    ]
+    ids = frozenset(str(one["id"]) for one in named if isinstance(one, dict))
+    return {**given, "messages": named}, ids
+
+
+def is_alike(given: Any, final: Any) -> bool:
+    """Whether a message in the end says what one of the input says."""
+    try:
+        first, second = convert_to_messages([given, final])
+    except (ValueError, TypeError, KeyError, NotImplementedError, AttributeError):
+        return bool(given == final)
+    return (first.type, first.text) == (second.type, second.text)
 
 
 def spent(said: Iterable[BaseMessage], price: Price | None) -> Decimal | None:

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import Strict, TypeAdapter
 
 from ..core.intervals import Rate, wilson
 from ..errors import ReportUnreadable
@@ -18,6 +20,9 @@ from .outcome import Outcome
 from .statistics import pass_hat_k
 
 FORMAT = 1
+VERDICTS: TypeAdapter[tuple[Verdict, ...]] = TypeAdapter(tuple[Verdict, ...])
+GRADES: TypeAdapter[tuple[dict[str, Any], ...]] = TypeAdapter(tuple[dict[str, Any], ...])
+TEXT, WHOLE = TypeAdapter(Annotated[str, Strict()]), TypeAdapter(Annotated[int, Strict()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,13 @@ class Trial:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        """A trial as it was stored."""
-        verdicts = tuple(Verdict(**verdict) for verdict in stored["verdicts"])
-        outcome, grades = Outcome.read(stored["outcome"]), tuple(stored["grades"])
-        return cls(stored["case"], stored["repetition"], outcome, verdicts, grades)
+        """A trial as it was stored. Raises ValueError or KeyError where it is none."""
+        verdicts = VERDICTS.validate_python(stored["verdicts"])
+        if any(not isinstance(one["passed"], bool) for one in stored["verdicts"]):
+            raise ValueError("passed is true or false")
+        outcome, grades = Outcome.read(stored["outcome"]), GRADES.validate_python(stored["grades"])
+        repetition = WHOLE.validate_python(stored["repetition"])
+        return cls(TEXT.validate_python(stored["case"]), repetition, outcome, verdicts, grades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +190,23 @@ class Report:
             if found.pop("format") != FORMAT:
                 raise ReportUnreadable(f"({file} is of another format)")
             trials = tuple(Trial.read(trial) for trial in found.pop("trials"))
-            cases, judges = tuple(found.pop("cases")), tuple(found.pop("judges"))
+            cases, judges = (GRADES.validate_python(found.pop(n)) for n in ("cases", "judges"))
+            for name in ("suite", "version", "hash", "target", "stopped"):
+                TEXT.validate_python(found[name])
+            fitting(cases, trials)
             return cls(**found, trials=trials, cases=cases, judges=judges)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ReportUnreadable(f"({file}: {type(error).__name__})") from None
+
+
+def fitting(cases: Sequence[Mapping[str, Any]], trials: Sequence[Trial]) -> None:
+    """Look whether trials are of these cases, each once, with a verdict on all that is asked."""
+    asked = {TEXT.validate_python(one["id"]): len(one["behaviours"]) for one in cases}
+    once = {(trial.case, trial.repetition) for trial in trials}
+    if len(asked) != len(cases) or len(once) != len(trials):
+        raise ValueError("a case or a trial stands there twice")
+    if any(len(trial.verdicts) != asked[trial.case] for trial in trials):
+        raise ValueError("a trial has no verdict on a behaviour")
 
 
 def by_split(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:

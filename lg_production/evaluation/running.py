@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -38,10 +39,11 @@ class Runner:
     Each case is run `repeat` times, each time on a thread of its own, `workers` at once. With a
     `journal` a run that was killed goes on where it stood, if data, target and settings are the
     same, else `RunsDiffer`; whether the code is, only you know. What a case raises is its outcome.
-    `timeout`: seconds for a trial. `budget_usd` and `budget_tokens` begin no trial once they are
-    reached (those that run then may exceed them), nor once tokens were used that have no price
-    where there is a budget of money. `price` tells what an answer of a model costs. `judges` grade
-    every trial; grades do not decide whether it passed. Raises `SuiteEmpty`.
+    `timeout`: seconds for a trial, and for each judge. `budget_usd` and `budget_tokens` are for
+    this call; they begin no trial once they are reached (those that run then may exceed them), nor,
+    where there is a budget of money, once a model has answered or a trial was cut off at a cost
+    that nobody knows. `price` tells what an answer of a model costs. `judges` grade every trial;
+    grades do not decide whether it passed. Raises `SuiteEmpty`.
     """
 
     def __init__(
@@ -105,11 +107,11 @@ class Runner:
 
     def _run(self, done: list[Trial], journal: Journal | None) -> str:
         """Run what is left, and say why not all of it was run; "" if it was."""
-        left, running = iter(self._jobs(done)), set[Future[Trial]]()
+        left, running, known = iter(self._jobs(done)), set[Future[Trial]](), len(done)
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="eval")
         try:
             while True:
-                over = self._over(done)
+                over = self._over(done[known:])
                 room = 0 if over else self.workers - len(running)
                 running |= {pool.submit(self.trial, *job) for job in islice(left, room)}
                 if not running:
@@ -132,7 +134,7 @@ class Runner:
     def trial(self, case: Case, repetition: int) -> Trial:
         """One trial of a case, judged."""
         outcome = play(self.target, case, price=self.price, timeout=self.timeout)
-        grades = tuple(graded_by(judge, case, outcome) for judge in self.judges)
+        grades = tuple(graded_by(judge, case, outcome, self.timeout) for judge in self.judges)
         return Trial(case.id, repetition, outcome, case.check(outcome), grades)
 
     def _over(self, done: Sequence[Trial]) -> str:
@@ -142,7 +144,7 @@ class Runner:
             return "budget"
         if self.budget_usd is None:
             return ""
-        if any(o.usd is None and o.tokens for o in outcomes):
+        if any(o.usd is None and (o.tokens or o.steps or o.ended == "error") for o in outcomes):
             return "price"
         usd = sum((o.usd or Decimal(0) for o in outcomes), Decimal(0))
         return "budget" if usd >= self.budget_usd else ""
@@ -152,13 +154,28 @@ class Runner:
         return sorted(done, key=lambda trial: (place[trial.case], trial.repetition))
 
 
-def graded_by(judge: Judge, case: Case, outcome: Outcome) -> dict[str, Any]:
+def graded_by(
+    judge: Judge, case: Case, outcome: Outcome, timeout: float | None = None
+) -> dict[str, Any]:
     """A judge's grade as JSON. One who fails gives none, and that is counted: never a 0."""
-    try:
-        return asdict(judge.grade(case, outcome))
-    except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
-        reason = f"the judge failed: {type(error).__name__}"
-        return {"score": None, "reason": reason, "raw_hash": "", "pin": judge.pin.hash, "tokens": 0}
+    found: list[dict[str, Any]] = []
+
+    def grade() -> None:
+        try:
+            found.append(asdict(judge.grade(case, outcome)))
+        except BaseException as error:  # noqa: BLE001 - a stranger's model may raise anything
+            found.append(ungraded(judge, type(error).__name__))
+
+    worker = threading.Thread(target=grade, daemon=True, name=f"judge {case.id}")
+    worker.start()
+    worker.join(timeout)
+    return found[0] if found else ungraded(judge, f"it took longer than {timeout:g} s")
+
+
+def ungraded(judge: Judge, why: str) -> dict[str, Any]:
+    """The grade that is missing."""
+    told = {"score": None, "reason": f"the judge failed: {why}", "raw_hash": "", "tokens": 0}
+    return {**told, "pin": judge.pin.hash}
 
 
 def pin_of(judge: Judge) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ class Target:
         found = self.it
         if not isinstance(found, StateGraph) and not hasattr(found, "invoke") and callable(found):
             found = found(case) if takes_case(found) else found()
+        if inspect.isawaitable(found):
+            found = asyncio.run(awaited(found))
         if isinstance(found, AbstractContextManager):
             with found as inside:
                 yield runnable(inside)
@@ -64,6 +66,10 @@ def target_of(spec: Any, name: str = "") -> Target:
 def imported(spec: str) -> Any:
     """What "module:attribute" names. Raises `TargetUnknown`, and whatever the module raises."""
     path, _, attribute = spec.rpartition(":")
+    file = Path(path)
+    if file.is_absolute() and file.suffix == ".py":
+        sys.path.insert(0, str(file.parent))
+        path = file.stem
     if not path or not attribute:
         raise TargetUnknown(f"({spec!r} is not module:attribute)")
     if str(Path.cwd()) not in sys.path:
@@ -78,6 +84,11 @@ def imported(spec: str) -> Any:
     if not hasattr(module, attribute):
         raise TargetUnknown(f"({name} has no {attribute!r})")
     return getattr(module, attribute)
+
+
+async def awaited(given: Awaitable[Any]) -> Any:
+    """What an async function gives."""
+    return await given
 
 
 def takes_case(function: Callable[..., Any]) -> bool:
@@ -118,7 +129,8 @@ def async_only(graph: Pregel[Any, Any, Any, Any]) -> bool:
             return True
         if _awaited(bound, "afunc") or any(_awaited(tool, "coroutine") for tool in tools):
             return True
-    return False
+    branches = getattr(getattr(graph, "builder", None), "branches", {}).values()
+    return any(_awaited(one.path, "afunc") for ends in branches for one in ends.values())
 
 
 def _awaited(runs: Any, name: str) -> bool:
