@@ -27,7 +27,7 @@ from .evaluation.html import html
 from .evaluation.judges import Judge
 from .evaluation.junit import junit
 from .evaluation.promotion import append, promote
-from .evaluation.redaction import Redaction
+from .evaluation.redaction import Redaction, redact
 from .evaluation.results import Report, Trial, by_split
 from .evaluation.running import Progress as Told
 from .evaluation.running import Runner
@@ -56,7 +56,7 @@ def told() -> Iterator[None]:
 
 def leave(problem: str) -> NoReturn:
     """Say what is wrong with the input, and leave."""
-    errors.print(f"[red]{escape(problem)}[/]")
+    errors.print(f"[red]{escape(redact(problem))}[/]")
     raise typer.Exit(Exit.BAD_INPUT)
 
 
@@ -87,6 +87,7 @@ def run(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write a page.")] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
+    redacted: Annotated[bool, typer.Option("--redact/--no-redact", help="Hide secrets.")] = True,
 ) -> None:
     """Run a suite. Exit code 0: passed, 1: a gate failed, 2: bad input, 3: not finished."""
     with told():
@@ -98,6 +99,7 @@ def run(
             leave(f"{place.folder}/suite.json names no graph. Say which: --graph module:attribute")
         data = chosen(load_suite(place.folder, version), split, tag or (), case or ())
         earlier = Report.read(before) if before else None
+        earlier = earlier.redacted() if earlier and redacted else earlier
         usd = None if budget_usd is None else Decimal(str(budget_usd))
         with watched() as progress:
             runner = Runner(
@@ -107,6 +109,7 @@ def run(
             )  # fmt: skip
             runner.journal = journal = journal_of(runner, resume=resume)
             report = runner.run()
+            report = report.redacted() if redacted else report
             if not report.stopped:
                 journal.unlink(missing_ok=True)
         comparison = compare(earlier, report) if earlier and not report.stopped else None
@@ -125,10 +128,12 @@ def finish(
     objections = [] if report.stopped else gate.objections(report, before)
     json_file, html_file, junit_file = files
     if json_file:
-        report.write(json_file)
+        report.write(json_file, redact=None)  # `run` has left out the secrets, or was told not to
     judged = objections if set_up and not report.stopped else None
-    written(html_file, html(report, comparison, objections=judged) if html_file else "")
-    written(junit_file, junit(report) if junit_file else "")
+    written(
+        html_file, html(report, comparison, objections=judged, redact=None) if html_file else ""
+    )
+    written(junit_file, junit(report, redact=None) if junit_file else "")
     show(report, comparison)
     for objection in objections:
         errors.print(f"[red]{escape(objection)}[/]")
@@ -210,7 +215,7 @@ def compare_(
     """Compare two runs of the same data, case by case. Exit code 1: worse, or beyond --max-drop."""
     with told():
         Gate(max_drop=max_drop)
-        before, after = Report.read(old), Report.read(new)
+        before, after = Report.read(old).redacted(), Report.read(new).redacted()
         found = compare(before, after, allow_different_data=allow_different_data)
         written(html_file, html(after, found) if html_file else "")
     tell(found)

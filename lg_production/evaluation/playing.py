@@ -8,6 +8,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -73,8 +74,11 @@ def play(
     if timeout is None:
         return _play(target, case, price)
     done: list[Outcome] = []
+    here = copy_context()  # whether it is traced, for one
     worker = threading.Thread(
-        target=lambda: done.append(_play(target, case, price)), daemon=True, name=f"case {case.id}"
+        target=lambda: done.append(here.run(_play, target, case, price)),
+        daemon=True,
+        name=f"case {case.id}",
     )
     worker.start()
     worker.join(timeout)

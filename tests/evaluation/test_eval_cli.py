@@ -48,6 +48,13 @@ def test_a_run_is_told_written_and_judged(golden, tmp_path):
     assert "trips v1" in (tmp_path / "deep" / "r.html").read_text()
 
 
+def test_without_a_gate_nothing_fails(golden):
+    """Whoever wants an exit code sets one: even no case that passed is 0."""
+    assert [0, 1] == [
+        run("run", "trips", "--case", "b", *gate).exit_code for gate in ((), ("--every",))
+    ]
+
+
 def test_two_runs_are_compared(golden):
     """A worse one is exit code 1; of other data, 2, and a way to go on."""
     run("run", "trips", "--json", "a.json")
