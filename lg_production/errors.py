@@ -201,7 +201,7 @@ class SuiteEmpty(LgProductionError):
 class CassetteMiss(LgProductionError):
     """
     The recording does not have this request, and replay never calls the real thing. Record it
-    again (mode="record"), or look at what changed.
+    again (mode="record"; with the fixture: pytest --lg-cassette=record), or look at what changed.
     """
 
     def __init__(self, detail: str = "", *, field: str = "") -> None:

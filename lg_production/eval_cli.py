@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from langchain_core.messages import AIMessage
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .core.database import Database
-from .cost import PriceBook
-from .cost.usage import usage_of
-from .errors import LgProductionError, PriceUnknown, RunsDiffer, SuiteEmpty
+from .errors import LgProductionError, RunsDiffer, SuiteEmpty
+from .eval_shown import price, show, tell, watched
 from .evaluation.cases import Suite, load_suite
 from .evaluation.comparing import Comparison, compare
 from .evaluation.gates import Exit, Gate
@@ -29,9 +26,8 @@ from .evaluation.html import html
 from .evaluation.judges import Judge
 from .evaluation.junit import junit
 from .evaluation.promotion import append, promote
-from .evaluation.redaction import Redaction
-from .evaluation.results import Report, Trial, by_split
-from .evaluation.running import Progress as Told
+from .evaluation.redaction import Redaction, redact
+from .evaluation.results import Report
 from .evaluation.running import Runner
 from .evaluation.suites import GOLDEN, place_of, places
 from .evaluation.targets import imported, target_of
@@ -41,8 +37,6 @@ from .terminal import console, error_text, errors
 
 evals_app = typer.Typer(no_args_is_help=True, help="Golden data: run it, compare runs, check it.")
 JOURNALS = Path(".lg_production") / "evals"
-BOOK = PriceBook()
-MOST_FAILURES, LONGEST = 20, 240
 Name = Annotated[str, typer.Argument(help="A suite under evals/golden, or its folder.")]
 Version = Annotated[str | None, typer.Option(help="A version of the data; by default the newest.")]
 
@@ -58,7 +52,7 @@ def told() -> Iterator[None]:
 
 def leave(problem: str) -> NoReturn:
     """Say what is wrong with the input, and leave."""
-    errors.print(f"[red]{escape(problem)}[/]")
+    errors.print(f"[red]{escape(redact(problem))}[/]")
     raise typer.Exit(Exit.BAD_INPUT)
 
 
@@ -91,6 +85,7 @@ def run(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write a page.")] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML.")] = None,
+    redacted: Annotated[bool, typer.Option("--redact/--no-redact", help="Hide secrets.")] = True,
 ) -> None:
     """Run a suite. Exit code 0: passed, 1: a gate failed, 2: bad input, 3: not finished."""
     with told():
@@ -107,6 +102,7 @@ def run(
         files = (json_file, html_file, junit_file)
         for file in filter(None, files):
             writable(file)
+        earlier = earlier.redacted() if earlier and redacted else earlier
         usd = None if budget_usd is None else Decimal(str(budget_usd))
         with watched() as progress:
             runner = Runner(
@@ -116,6 +112,7 @@ def run(
             )  # fmt: skip
             runner.journal = journal = journal_of(runner, resume=resume)
             report = runner.run()
+            report = report.redacted() if redacted else report
         comparison = compare(earlier, report) if earlier and not report.stopped else None
         finish(report, comparison, gate, earlier, files, journal)
 
@@ -145,10 +142,12 @@ def finish(
     objections = [] if report.stopped else gate.objections(report, before)
     json_file, html_file, junit_file = files
     if json_file:
-        report.write(json_file)
+        report.write(json_file, redact=None)  # `run` has left out the secrets, or was told not to
     judged = objections if set_up and not report.stopped else None
-    written(html_file, html(report, comparison, objections=judged) if html_file else "")
-    written(junit_file, junit(report) if junit_file else "")
+    written(
+        html_file, html(report, comparison, objections=judged, redact=None) if html_file else ""
+    )
+    written(junit_file, junit(report, redact=None) if junit_file else "")
     show(report, comparison)
     for objection in objections:
         errors.print(f"[red]{escape(objection)}[/]")
@@ -234,7 +233,7 @@ def compare_(
     """Compare two runs of the same data, case by case. Exit code 1: worse, or beyond --max-drop."""
     with told():
         Gate(max_drop=max_drop)
-        before, after = Report.read(old), Report.read(new)
+        before, after = Report.read(old).redacted(), Report.read(new).redacted()
         found = compare(before, after, allow_different_data=allow_different_data)
         written(html_file, html(after, found) if html_file else "")
     tell(found)
@@ -321,90 +320,3 @@ def database_of(context: typer.Context) -> Database:
         raise typer.BadParameter("no database: set DATABASE_URL or pass --database-url")
     found: Database = opening()
     return found
-
-
-# ------------------------------------------------------------------------------ shown
-
-
-@contextmanager
-def watched() -> Iterator[Told]:
-    """A bar that moves with each trial, on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True) as bar:
-        task = bar.add_task("running", total=None)
-        failed = 0
-
-        def progress(trial: Trial, done: int, total: int) -> None:
-            nonlocal failed
-            failed += not trial.passed
-            told = f"{failed} failed" if failed else "running"
-            bar.update(task, completed=done, total=total, description=told)
-
-        yield progress
-
-
-def price(message: AIMessage) -> Decimal | None:
-    """What an answer cost, in US dollars, by the price table; None if it has no price."""
-    usage, told = usage_of(message), message.response_metadata
-    name = str(told.get("model_name") or told.get("model") or "")
-    if usage is None or not name:
-        return None
-    try:
-        micros = BOOK.cost(name, usage, provider=str(told.get("model_provider") or ""))
-    except PriceUnknown:
-        return None
-    return Decimal(micros) / 10**6
-
-
-def show(report: Report, comparison: Comparison | None = None) -> None:
-    """The run in a table, what it took, what failed, and what has changed."""
-    table = Table(title=f"{report.suite} {report.version}, data {report.hash[:12]}")
-    for heading in ("split", "cases", "passed", "pass rate", "95 %"):
-        table.add_column(heading, justify="left" if heading == "split" else "right")
-    for name, found in {**by_split(report.results), "all": list(report.results)}.items():
-        rate, whole = report.rate(found), sum(one.rate == 1 for one in found)
-        interval = f"{rate.low:.0%}–{rate.high:.0%}"
-        table.add_row(escape(name), f"{len(found)}", f"{whole}", f"{rate.value:.1%}", interval)
-    console.print(table)
-    if report.repeat > 1:
-        console.print(f"pass^{report.repeat} = {report.pass_hat(report.repeat):.1%}")
-    money = "" if report.usd is None else f", ${report.usd:.4f}"
-    console.print(
-        f"{len(report.trials)} trials, {report.seconds:.1f} s, {report.tokens:,} tokens{money}"
-    )
-    failures(report)
-    if comparison:
-        tell(comparison)
-
-
-def failures(report: Report) -> None:
-    """What failed, and why."""
-    failed = [one for one in report.results if one.rate < 1]
-    for result in failed[:MOST_FAILURES]:
-        for name, why in list(result.failures.items())[:3]:
-            told = " ".join(why.split())[:LONGEST]
-            console.print(f"[red]✗[/] {escape(result.id)}: {escape(name)}: {escape(told)}")
-    if len(failed) > MOST_FAILURES:
-        console.print(f"{len(failed) - MOST_FAILURES} more cases failed: see --html or --json.")
-
-
-def tell(comparison: Comparison) -> None:
-    """A comparison: the verdict, and which cases got worse."""
-    found = comparison.difference
-    value, low, high = (f"{100 * share:+.1f}" for share in (found.value, found.low, found.high))
-    console.print(
-        f"Against the run before: [bold]{comparison.verdict}[/], {value} points "
-        f"({low} to {high}, p = {comparison.p:.2g}, {found.n} cases)"
-    )
-    for change in sorted(comparison.changes, key=lambda one: one.difference)[:10]:
-        if change.difference < 0:
-            console.print(f"[red]↓[/] {escape(change.id)} {escape(change.why)}")
-    listed("Not compared", comparison.left_out)
-    for note in comparison.notes:
-        console.print(f"[yellow]{escape(note)}[/]")
-
-
-def listed(what: str, names: Sequence[str]) -> None:
-    """Some names, if there are any."""
-    if names:
-        console.print(f"{what}: {escape(', '.join(names))}")

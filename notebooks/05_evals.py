@@ -52,7 +52,7 @@ plt.rcParams["figure.constrained_layout.use"] = True
 #
 # Each case says what goes in, what people answer, and what must come of it: which tools run, who is
 # asked, what the airline has on record afterwards. No model judges any of that. The interval is
-# over cases: 99 cases cannot tell 86 % from 90 %.
+# over cases: a hundred of them cannot tell 86 % from 90 %.
 
 # %%
 suite = load_suite("evals/golden/booking")

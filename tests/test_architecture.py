@@ -17,6 +17,7 @@ CAPABILITIES = {
 }  # fmt: skip
 COMPOSERS = {
     "eval_cli.py",
+    "eval_shown.py",
     "middleware.py",
     "cli.py",
     "clone_cli.py",

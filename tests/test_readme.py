@@ -9,11 +9,14 @@ from typing import Any, TypedDict, get_args
 import pytest
 from langchain.agents import create_agent
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import tools_condition
 from langgraph.types import Command, interrupt
 
 import lg_production
+from lg_production.evaluation.cases import load_suite
+from lg_production.evaluation.promotion import append, promote
 from lg_production.evaluation.scripted import ScriptedChatModel
 from lg_production.idempotency.policy import Recovery
 from tests.cost.models_for_tests import books
@@ -196,6 +199,21 @@ def test_the_code_about_evaluation_runs(text, tmp_path, monkeypatch):
     exec(text, scope)
 
     assert (3, True) == (len(scope["report"].trials), all(t.passed for t in scope["report"].trials))
+
+
+def test_a_thread_becomes_a_case_as_the_readme_says(tmp_path, monkeypatch):
+    """The two calls, word by word; and the case can be run."""
+    promoting, appending = re.findall(r"`((?:promote|append)\([^`]*\))`", EVALUATION.read_text())
+    graph = create_agent(ScriptedChatModel(["hello"]), [], checkpointer=InMemorySaver())
+    config = thread()
+    graph.invoke(ASK, config)
+    scope: dict[str, Any] = {"graph": graph, "append": append, "promote": promote}
+    scope |= config["configurable"]
+    monkeypatch.chdir(tmp_path)
+    scope["case"] = eval(promoting, scope)
+    eval(appending, scope)
+
+    assert scope["case"] == load_suite("evals/golden/refunds").cases[0]
 
 
 @pytest.mark.parametrize("recovery", get_args(Recovery))

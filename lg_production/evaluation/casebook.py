@@ -110,10 +110,7 @@ def talk(trial: Trial) -> Iterator[str]:
     """The conversation, message by message; what a person was asked, and the rest of the state."""
     messages = trial.outcome.messages
     for message in messages[:MOST_SAID]:
-        data = message.get("data", {})
-        kind = str(message.get("type", ""))
-        who = " ".join(filter(None, (WHO.get(kind, kind), data.get("name"))))
-        yield entry(who, words(data.get("content", "")), data.get("tool_calls") or (), kind)
+        yield spoken(message)
     if len(messages) > MOST_SAID:
         yield entry("…", f"{len(messages) - MOST_SAID} more messages")
     if not messages and trial.outcome.answer:
@@ -124,14 +121,30 @@ def talk(trial: Trial) -> Iterator[str]:
         yield folded("state at the end", trial.outcome.state)
 
 
-def entry(who: str, text: str, calls: Iterable[Mapping[str, Any]] = (), kind: str = "") -> str:
+def spoken(message: Any) -> str:
+    """A message, as `message_to_dict` gives it; of one that is none, its JSON."""
+    data = message.get("data") if isinstance(message, Mapping) else None
+    if not isinstance(data, Mapping):
+        return folded("no message", message)
+    kind, calls = str(message.get("type", "")), data.get("tool_calls")
+    who = f"{WHO.get(kind, kind)} {data.get('name') or ''}".strip()
+    content = data.get("content")
+    made = calls if isinstance(calls, list | tuple) else [calls] if calls else []
+    return entry(who, "" if content is None else words(content), made, kind)
+
+
+def entry(who: str, text: str, calls: Iterable[Any] = (), kind: str = "") -> str:
     """Something said, and by whom."""
-    made = "".join(
-        f"<code>{said(call.get('name'))}({said(spelled(call.get('args'), None), 600)})</code>"
-        for call in calls
-    )
+    made = "".join(f"<code>{called(call)}</code>" for call in calls)
     shown = f"<pre>{said(text)}</pre>" if text else ""
     return f"<li class='{WHO.get(kind, '')}'><em>{said(who, 80)}</em><div>{shown}{made}</div></li>"
+
+
+def called(call: Any) -> str:
+    """A call of a tool; of what is none, its JSON."""
+    if not isinstance(call, Mapping):
+        return said(spelled(call, None), 600)
+    return f"{said(call.get('name'))}({said(spelled(call.get('args'), None), 600)})"
 
 
 def folded(what: str, value: Any) -> str:
@@ -155,8 +168,11 @@ def words(content: Any) -> str:
 
 
 def spelled(value: Any, indent: int | None = 1) -> str:
-    """JSON for a reader."""
-    return json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    """JSON for a reader; of what is none, what Python calls it."""
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return repr(value)
 
 
 def grades(trial: Trial, judges: Sequence[Mapping[str, Any]]) -> str:

@@ -1,18 +1,20 @@
 """Behaviours, judges and cases in DeepEval: `assert_test`, `evaluate` and `deepeval test run`.
 
 Needs the extra `evals`. DeepEval's telemetry is off unless you have decided about it yourself
-(`DEEPEVAL_TELEMETRY_OPT_OUT`). Importing it takes seconds: nothing else here does.
+(`DEEPEVAL_TELEMETRY_OPT_OUT`), in processes that this one starts, too. Importing it takes seconds:
+nothing else here does.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import convert_to_messages
 
-from ..errors import ExtraMissing, JudgeUnreadable
+from ..errors import CaseInvalid, ExtraMissing, JudgeUnreadable
 from .behaviours import Behaviour
 from .cases import Case, Suite, case_of
 from .judges import Judge
@@ -30,11 +32,16 @@ except ImportError as error:
 OURS = "lg_production"
 """Under this key of a test case's metadata stand the case and what came of it."""
 
+DECISIONS = {"DEEPEVAL_TELEMETRY_OPT_OUT", "DEEPEVAL_TELEMETRY_ENABLED"}
+
 
 def _quiet() -> None:
-    """No telemetry, unless somebody has said that he wants it."""
+    """No telemetry, unless somebody has said that he wants it.
+
+    Where nobody has said anything the setting is False, and not None: what was set is asked.
+    """
     settings = get_settings()
-    if settings.DEEPEVAL_TELEMETRY_OPT_OUT is None:
+    if not settings.model_fields_set & DECISIONS:
         with settings.edit(persist=False):
             settings.DEEPEVAL_TELEMETRY_OPT_OUT = True
 
@@ -179,25 +186,47 @@ def write_goldens(suite: Suite, file: Path | str) -> Path:
 def read_goldens(file: Path | str, *, behaviours: Sequence[Behaviour] = ()) -> tuple[Case, ...]:
     """The cases of such a file. One that was not written here gets these behaviours.
 
-    Raises `CaseInvalid` for one that has none: a case that demands nothing shows nothing.
+    Its name becomes an id; what it was is in the note. The tools that it expects become the
+    trajectory, for a `trajectory` behaviour. Raises `CaseInvalid` for one that has no behaviours (a
+    case that demands nothing shows nothing), for a conversation, and for what is no golden.
     """
     dataset = EvaluationDataset()
-    dataset.add_goldens_from_json_file(str(file))
-    return tuple(
-        _case(golden, line, str(file), behaviours) for line, golden in enumerate(dataset.goldens, 1)
-    )
+    try:
+        dataset.add_goldens_from_json_file(str(file), encoding_type="utf-8-sig")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise CaseInvalid(f"DeepEval cannot read it: {told}", file=str(file)) from None
+    cases: list[Case] = []
+    for number, golden in enumerate(dataset.goldens, 1):
+        known = {case.id for case in cases}
+        cases.append(_case(golden, number, str(file), behaviours, known))
+    return tuple(cases)
 
 
-def _case(golden: Any, line: int, file: str, behaviours: Sequence[Behaviour]) -> Case:
+def _case(
+    golden: Any, number: int, file: str, behaviours: Sequence[Behaviour], known: set[str]
+) -> Case:
+    if not isinstance(golden, Golden):
+        told = "a conversation is no case: give what the user says first as its input"
+        raise CaseInvalid(told, file=file, line=number, field="scenario")
     ours = (golden.additional_metadata or {}).get(OURS)
     if isinstance(ours, Mapping):
-        return case_of(ours, file=file, line=line)
+        return case_of(ours, file=file, line=number)
+    name = golden.name or f"golden-{number}"
+    slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or f"golden-{number}"
+    calls = None if golden.expected_tools is None else [*map(_expected, golden.expected_tools)]
+    note = "" if slug == name else f"DeepEval's name: {name}"
     given = {
-        "id": golden.name or f"golden-{line}", "split": "happy", "input": golden.input,
-        "expected": golden.expected_output, "note": golden.comments or "",
+        "id": f"{slug}-{number}" if slug in known else slug, "split": "happy",
+        "input": golden.input, "expected": golden.expected_output, "trajectory": calls,
+        "note": ". ".join(filter(None, (golden.comments, note))),
         "behaviours": [one.model_dump(mode="json") for one in behaviours],
     }  # fmt: skip
-    return case_of(given, file=file, line=line)
+    return case_of(given, file=file, line=number)
+
+
+def _expected(call: ToolCall) -> dict[str, Any]:
+    return {"name": call.name, "args": call.input_parameters or {}}
 
 
 def dumped(case: Case) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from . import svg
 from .casebook import case_map, cases
 from .comparing import Change, Comparison
 from .page import CSS, POLICY, said
+from .redaction import Redact, redact
 from .results import Report, by_split
 
 MOST_CURVE, MOST_CHANGES = 8, 20
@@ -28,11 +29,14 @@ def html(
     comparison: Comparison | None = None,
     *,
     objections: Sequence[str] | None = None,
+    redact: Redact | None = redact,
 ) -> str:
     """The report, and what has changed since another, as a page.
 
     `objections` are a gate's; an empty one says that the gate was passed, None that there is none.
+    Secrets are left out unless `redact` is None.
     """
+    report = report.redacted(redact) if redact else report
     parts = [heading(report), banners(report, objections), headline(report)]
     parts += [changes(comparison)] if comparison else []
     parts += [case_map(report.results), plots(report), judges(report), cases(report)]

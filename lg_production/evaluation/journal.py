@@ -80,9 +80,13 @@ class Journal:
             raise RunsDiffer(f"({self.file} is of another run: {told}. Begin anew, or elsewhere)")
 
     def add(self, trial: Trial) -> None:
-        """Note a trial that has ended; it is on the disk afterwards. Any thread may."""
+        """Note a trial that has ended; it is on the disk afterwards. Any thread may.
+
+        Its secrets are left out, as they are in a report.
+        """
+        told = trial.redacted().stored()
         with self.lock:
-            self._write(trial.stored())
+            self._write(told)
 
     def _write(self, data: Mapping[str, Any]) -> None:
         self.opened.write(_line(data))

@@ -6,18 +6,21 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from .redaction import Redact, redact
 from .results import CaseResult, Report, by_split
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 has no letter for."""
 
 
-def junit(report: Report) -> str:
+def junit(report: Report, *, redact: Redact | None = redact) -> str:
     """The report in JUnit's form: a test suite for each split, a test for each case.
 
     A case fails if any of its trials did; one whose run raised something is an error.
-    Source: the schema of Jenkins' xUnit plugin, junit-10.xsd.
+    Secrets are left out unless `redact` is None. Source: the schema of Jenkins' xUnit plugin,
+    junit-10.xsd.
     """
+    report = report.redacted(redact) if redact else report
     root = ET.Element("testsuites", _counts(report.results), name=_name(report))
     told = {
         "data": report.hash, "words": report.words, "target": report.target,

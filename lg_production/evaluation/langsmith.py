@@ -1,16 +1,19 @@
 """Behaviours, judges and cases in LangSmith: `evaluate()` and `@pytest.mark.langsmith`.
 
-Needs nothing else: `langsmith` comes with LangChain. Nothing is sent by what is here; `evaluate`
-itself uploads unless `upload_results=False`.
+Needs nothing else: `langsmith` comes with LangChain. `evaluate` uploads unless
+`upload_results=False`; then nothing is sent by what is here either, whatever the environment says
+about tracing: neither a run of `target_of` nor the model of a judge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from langsmith import testing
+from langsmith.run_helpers import get_tracing_context, tracing_context
 from langsmith.schemas import Example
 
 from .behaviours import Behaviour
@@ -44,7 +47,8 @@ def judge_evaluator(judge: Judge) -> Callable[..., Feedback]:
     """A pinned judge for `evaluate`: its grade of ten in tenths, None if it cannot be read."""
 
     def evaluate(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> Feedback:
-        grade = judge.grade(case_of(reference_outputs[CASE]), outcome_in(outputs))
+        with unsent():
+            grade = judge.grade(case_of(reference_outputs[CASE]), outcome_in(outputs))
         score = None if grade.score is None else grade.score / 10
         return {"key": f"judge {judge.pin.model}", "score": score, "comment": grade.reason}
 
@@ -56,10 +60,22 @@ def target_of(run: Callable[[Case], Outcome]) -> Callable[[dict[str, Any]], dict
     """What runs a case, as the target of `evaluate`."""
 
     def target(inputs: dict[str, Any]) -> dict[str, Any]:
-        outcome = run(case_of(inputs[CASE]))
+        with unsent():
+            outcome = run(case_of(inputs[CASE]))
         return {"answer": outcome.answer, OUTCOME: outcome.stored()}
 
     return target
+
+
+@contextmanager
+def unsent() -> Iterator[None]:
+    """Trace nothing within, if `evaluate` was told to upload nothing.
+
+    Its own runs stay local then; LangChain's tracer takes "local" for yes, and sends.
+    """
+    local = get_tracing_context().get("enabled") == "local"
+    with tracing_context(enabled=False if local else None):
+        yield
 
 
 def log_verdicts(verdicts: Iterable[Verdict]) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import is_dataclass
 from decimal import Decimal
 from itertools import takewhile
@@ -78,8 +79,11 @@ def play(
     if timeout is None:
         return _play(target, case, price)
     done: list[Outcome] = []
+    here = copy_context()  # whether it is traced, for one
     worker = threading.Thread(
-        target=lambda: done.append(_play(target, case, price)), daemon=True, name=f"case {case.id}"
+        target=lambda: done.append(here.run(_play, target, case, price)),
+        daemon=True,
+        name=f"case {case.id}",
     )
     worker.start()
     worker.join(timeout)

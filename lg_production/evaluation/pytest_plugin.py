@@ -1,4 +1,6 @@
-"""Fixtures for tests of agents: `pytest_plugins = ["lg_production.evaluation.pytest_plugin"]`.
+"""Fixtures for tests of agents.
+
+In the conftest.py at the root: `pytest_plugins = ["lg_production.evaluation.pytest_plugin"]`.
 
 | | |
 |---|---|

@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from langchain_core.messages import messages_from_dict
+
 from ..core.keys import canonical, digest
 from ..errors import CassetteMiss
+from .errors_kept import rebuilt as rebuilt_error
+from .lines import BOM
+from .values_kept import rebuilt
 
 FORMAT = {"cassette": 1}
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, RecursionError)
+"""What reading raises if a file is no cassette, or not a whole one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,17 +48,38 @@ class Recording:
 
 
 def read(file: Path) -> list[Recording]:
-    """The recordings of a file, in their order. Raises `CassetteMiss` if it is no cassette."""
-    lines = enumerate(file.read_text(encoding="utf-8").split("\n"), 1)  # U+2028 ends no line
-    told, number = [(n, line) for n, line in lines if line.strip()], 1
+    """The recordings of a file, in their order. Raises `CassetteMiss` if it is no cassette.
+
+    A byte order mark means nothing. Each answer is looked at: one that cannot be given is a damage
+    that is told with its line, before anything is asked.
+    """
+    number = 1
     try:
+        text = file.read_bytes().removeprefix(BOM).decode("utf-8")
+        lines = enumerate(text.split("\n"), 1)  # U+2028 ends no line
+        told = [(n, line) for n, line in lines if line.strip()]
         if json.loads(told[0][1]) != FORMAT:
             raise CassetteMiss(f"({file} is of another format than {FORMAT})", field="format")
         found = []
         for number, line in told[1:]:  # noqa: B007 - told in the error
-            found.append(Recording(**json.loads(line)))
-    except (ValueError, TypeError, IndexError):
+            found.append(_whole(json.loads(line)))
+    except DAMAGED:
         raise CassetteMiss(f"({file}:{number} is no line of a cassette)", field="format") from None
+    return found
+
+
+def _whole(told: dict[str, Any]) -> Recording:
+    """A recording that can be replayed. Raises one of `DAMAGED`."""
+    found = Recording(told.pop("kind"), told.pop("name"), told.pop("request"), told.pop("answer"))
+    ((way, answer),) = found.answer.items()
+    if told or found.kind not in ("model", "tool") or not isinstance(found.name, str):
+        raise ValueError("kind, name, request and answer")
+    if way == "error":
+        rebuilt_error({**answer, "text": str(answer["text"])})
+    elif way == "said":
+        messages_from_dict([answer]) if found.kind == "model" else rebuilt(answer)
+    elif way != "asked":
+        raise ValueError(way)
     return found
 
 

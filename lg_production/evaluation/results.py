@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from ..core.intervals import Rate, wilson
 from ..errors import ReportUnreadable
 from .expectation import Verdict
 from .outcome import Outcome
+from .redacted import redacted_case, redacted_grade, redacted_outcome, redacted_verdict
+from .redaction import Redact, redact
 from .statistics import pass_hat_k
 
 FORMAT = 1
@@ -39,6 +41,15 @@ class Trial:
     def passed(self) -> bool:
         """Whether every behaviour holds. Grades have no say in this."""
         return all(verdict.passed for verdict in self.verdicts)
+
+    def redacted(self, redact: Redact = redact) -> Self:
+        """This without its secrets."""
+        return replace(
+            self,
+            outcome=redacted_outcome(self.outcome, redact),
+            verdicts=tuple(redacted_verdict(one, redact) for one in self.verdicts),
+            grades=tuple(redacted_grade(one, redact) for one in self.grades),
+        )
 
     def stored(self) -> dict[str, Any]:
         """This as JSON."""
@@ -173,8 +184,19 @@ class Report:
         trials = [trial.stored() for trial in self.trials]
         return {"format": FORMAT, **own, "cases": list(self.cases), "trials": trials}
 
-    def write(self, file: Path | str) -> Path:
-        """Write this as JSON, whole or not at all."""
+    def redacted(self, redact: Redact = redact) -> Self:
+        """This without its secrets; its hash is still that of the data that was run."""
+        return replace(
+            self,
+            cases=tuple(redacted_case(one, redact) for one in self.cases),
+            trials=tuple(one.redacted(redact) for one in self.trials),
+            judges=tuple(redact(dict(one)) for one in self.judges),
+        )
+
+    def write(self, file: Path | str, *, redact: Redact | None = redact) -> Path:
+        """Write this as JSON, whole or not at all; without its secrets unless `redact` is None."""
+        if redact:
+            return self.redacted(redact).write(file, redact=None)
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}.part")
@@ -201,11 +223,11 @@ class Report:
 
 def fitting(cases: Sequence[Mapping[str, Any]], trials: Sequence[Trial]) -> None:
     """Look whether trials are of these cases, each once, with a verdict on all that is asked."""
-    asked = {TEXT.validate_python(one["id"]): len(one["behaviours"]) for one in cases}
+    asked = {TEXT.validate_python(one["id"]): len(one.get("behaviours", ())) for one in cases}
     once = {(trial.case, trial.repetition) for trial in trials}
     if len(asked) != len(cases) or len(once) != len(trials):
         raise ValueError("a case or a trial stands there twice")
-    if any(len(trial.verdicts) != asked[trial.case] for trial in trials):
+    if any(len(trial.verdicts) < asked[trial.case] for trial in trials):
         raise ValueError("a trial has no verdict on a behaviour")
 
 

@@ -788,6 +788,53 @@ def test_what_is_no_cassette_says_so(file, text):
         Cassette(file, "rewind")  # type: ignore[arg-type]
 
 
+HEAD = '{"cassette": 1}\n'
+GOOD = {"kind": "tool", "name": "t", "request": {}, "answer": {"said": 1}}
+ERROR = {"class": "builtins:KeyError", "text": "x", "args": [], "attributes": {}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"answer": None}, {"answer": {}}, {"answer": 5}, {"answer": {"sayd": 1}}, {"answer": {"said": 1, "error": 2}},
+        {"kind": "model", "answer": {"said": 5}}, {"kind": "model", "answer": {"said": {"type": "ai"}}},
+        {"kind": "model", "answer": {"said": {"type": "nobody", "data": {"content": ""}}}}, {"kind": "other"}, {"name": 5},
+        {"answer": {"error": 5}}, {"answer": {"error": {**ERROR, "args": 5, "class": None}}}, {"used": True},
+        {"answer": {"said": {"$message": 5}}}, {"answer": {"said": {"$command": {"nothing": 1}}}},
+    ],
+)  # fmt: skip
+def test_a_damaged_recording_is_told_with_its_line_and_nothing_is_called(file, changes):
+    """Before anything is asked: not when half of the run is done, and never by asking the real thing."""
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_text(HEAD + json.dumps(GOOD) + "\n\n" + json.dumps({**GOOD, **changes}) + "\n")
+    with pytest.raises(CassetteMiss, match=r"run\.jsonl:4 is no line of a cassette.*") as caught:
+        Cassette(file)
+
+    assert "format" == caught.value.field
+    assert "--lg-cassette=record" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xfe", HEAD.encode() + b"\xff", HEAD.encode() + b"[" * 10**6, HEAD.encode() + b"[1]", b"{}", b""],
+)  # fmt: skip
+def test_bytes_that_are_no_cassette_are_a_miss(file, data):
+    """Another encoding, or what nobody can read."""
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_bytes(data)
+    with pytest.raises(CassetteMiss, match=r"run\.jsonl"):
+        Cassette(file)
+
+
+def test_a_byte_order_mark_means_nothing(world, file):
+    """As in golden data."""
+    with Cassette(file, "record") as tape:
+        tape.model(world.model(["hello"])).invoke("hi")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
+    assert "hello" == Cassette(file).model(world.model()).invoke("hi").text
+
+
 # ------------------------------------------------------------------------------------- secrets
 
 KEY = "sk-ant-api03-" + "Ab3dE5fG7hJ9kL1mN2pQ4rS6tU8v" * 3
@@ -845,6 +892,48 @@ def test_no_secret_reaches_the_file(world, file, kind):
     assert [] == [part for part in PARTS if part in str(caught.value)]
     assert written.count("[redacted]") > 5
     everything_with(Cassette(file), SECRETS[kind], World())
+
+
+@pytest.mark.parametrize(
+    "given", [{"user": "a", "token": "tok_123456", "pin": 1234}, "as text", "in words", "in Python"]
+)
+def test_what_a_tool_gave_is_the_same_in_the_question_that_follows(world, file, given):
+    """A cassette that was just recorded can be replayed, and has no secret: as a value, JSON or words."""
+    answer = {"user": "a", "token": "tok_123456", "pin": 1234}
+    said = {
+        "as text": json.dumps(answer, indent=1),
+        "in words": f"It is {json.dumps(answer)}.",
+        "in Python": f"{answer}",
+    }
+
+    @tool
+    def login(user: str) -> Any:
+        """Log in."""
+        return said.get(given, given) if isinstance(given, str) else given
+
+    def run(tape: Cassette) -> str:
+        call = {"name": "login", "args": {"user": "a"}, "id": "c"}
+        agent = create_agent(
+            tape.model(world.model([AIMessage("", tool_calls=[call]), "done"])), [tape.tool(login)]
+        )
+        return str(agent.invoke({"messages": [("user", "hi")]})["messages"][-1].text)
+
+    with Cassette(file, "record") as tape:
+        first = run(tape)
+    with Cassette(file) as tape:
+        second = run(tape)
+
+    assert ("done", "done") == (first, second)
+    assert [] == [part for part in ("tok_123456", "1234") if part in file.read_text()]
+
+
+def test_a_recording_of_an_older_rule_is_compared_by_the_one_of_today(world, file):
+    """What that left in is no difference."""
+    with Cassette(file, "record", redact=lambda value: value) as tape:
+        tape.model(world.model(["hello"])).invoke(f"use {KEY}")
+
+    assert KEY in file.read_text()
+    assert "hello" == Cassette(file).model(world.model()).invoke(f"use {KEY}").text
 
 
 def test_a_key_that_was_changed_since_is_no_miss(world, file):

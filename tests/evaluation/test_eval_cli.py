@@ -48,6 +48,13 @@ def test_a_run_is_told_written_and_judged(golden, tmp_path):
     assert "trips v1" in (tmp_path / "deep" / "r.html").read_text()
 
 
+def test_without_a_gate_nothing_fails(golden):
+    """Whoever wants an exit code sets one: even no case that passed is 0."""
+    assert [0, 1] == [
+        run("run", "trips", "--case", "b", *gate).exit_code for gate in ((), ("--every",))
+    ]
+
+
 def test_two_runs_are_compared(golden):
     """A worse one is exit code 1; of other data, 2, and a way to go on."""
     run("run", "trips", "--json", "a.json")
@@ -113,6 +120,9 @@ def test_another_run_neither_goes_on_with_one_that_was_cut_off_nor_disturbs_it(g
         (("run", "trips", "--case", "zz"), "has no case zz"),
         (("run", "trips", "--graph", "no.module:x"), "there is no module"),
         (("run", "trips", "--graph", "broken:x"), "cannot be imported. ZeroDivisionError"),
+        (("run", "trips", "--graph", "exiting:x"), "cannot be imported. SystemExit"),
+        (("run", "trips", "--timeout", "inf"), "timeout"),
+        (("run", "trips", "--json", "."), "Is a directory"),
         (("run", "trips", "--judge", "json:dumps"), "makes no Judge. TypeError"),
         (("run", "trips", "--max-drop", "0.1"), "--before FILE"),
         (("run", "trips", "--version", "v9"), "v9"),
@@ -125,10 +135,22 @@ def test_another_run_neither_goes_on_with_one_that_was_cut_off_nor_disturbs_it(g
 def test_bad_input_is_exit_code_2_and_a_sentence(golden, tmp_path, arguments, told):
     """Not a traceback, and not the exit code of a gate."""
     (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "exiting.py").write_text("raise SystemExit(0)")
     found = run(*arguments)
 
     assert 2 == found.exit_code
     assert told in " ".join(found.output.split())
+
+
+def test_a_baseline_of_other_data_is_refused_before_anything_is_run(golden, tmp_path):
+    """What was paid for would be lost."""
+    run("run", "trips", "--split", "edge", "--json", "edge.json")
+    found = run("run", "trips", "--before", "edge.json", "--json", "new.json")
+
+    assert 2 == found.exit_code
+    assert "is of other data" in " ".join(found.output.split())
+    assert "trials" not in found.output
+    assert not (tmp_path / "new.json").exists()
 
 
 def test_a_malformed_case_is_told_with_its_place(golden):

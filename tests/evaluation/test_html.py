@@ -157,3 +157,22 @@ def test_a_run_that_is_not_complete_says_so():
     assert "has no price" in html(report([1, 0], stopped="price"))
     assert "The gate is passed" in html(report([1]), objections=[])
     assert "The gate" not in html(report([1]))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "ai", "data": None}, {"type": "ai", "data": 5}, {"type": "ai"}, {}, 5, None, "x",
+        {"data": {"content": None, "tool_calls": [5, None, {}, {"name": None}, {"args": object()}]}},
+        {"type": None, "data": {"content": [None, 5, {"text": 7}], "name": 7, "tool_calls": 5}},
+        {"type": "ai", "data": {"content": {"a": {1, 2}}, "tool_calls": {"name": "x"}}},
+        {"type": "ai", "data": {"content": "x", "tool_calls": [{"args": {("a", "b"): 1}}]}},
+    ],
+)  # fmt: skip
+def test_a_message_that_is_none_is_shown_as_it_is(message):
+    """A finished run is not lost for it."""
+    odd = replace(report([1]).trials[0], outcome=Outcome("x", messages=(message,)))
+    read = Read(html(replace(report([1]), trials=(odd,))))
+
+    assert [] == read.open
+    assert 1 == len([item for item in read.named("ol") if item["class"] == "talk"])

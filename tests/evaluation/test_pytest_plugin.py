@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ pytest_plugins = ["pytester"]
 CASE = {"input": "hello", "behaviours": [{"kind": "ends", "ended": "done"}]}
 SUITE = {"happy": ["a"], "edge": ["b", "c"], "adversarial": ["d"]}
 PLUGIN = ("-p", "lg_production.evaluation.pytest_plugin", "-W", "error", "-p", "no:cacheprovider")
+
+
+README = Path(__file__).parents[2] / "lg_production" / "evaluation" / "README.md"
 
 
 @pytest.fixture
@@ -142,6 +146,25 @@ def test_without_a_recording_a_test_fails_at_its_fixture(run):
 
     found.assert_outcomes(errors=2)
     found.stdout.fnmatch_lines(["*CassetteMiss*Record it again*there is no *TestTalk-test_it*"])
+
+
+def test_the_readme_says_how_to_turn_it_on_and_to_record(pytester, monkeypatch):
+    """In the conftest at the root, word by word; then record, then replay."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (line,) = re.findall(r"`(pytest_plugins = .*?)`", README.read_text())
+    (option,) = set(re.findall(r"pytest (--lg-cassette=\w+)", README.read_text()))
+    pytester.makeini("[pytest]")
+    pytester.makeconftest(line)
+    pytester.makepyfile(test_it=TAPED.replace("{answer}", '"hello " + name'))
+    ways = [
+        pytester.runpytest_subprocess("-p", "no:cacheprovider", *more)
+        for more in ([], [option], [])
+    ]
+
+    ways[0].assert_outcomes(errors=2)
+    ways[0].stdout.fnmatch_lines([f"*Record it again*pytest {option}*"])
+    ways[1].assert_outcomes(passed=2)
+    ways[2].assert_outcomes(passed=2)
 
 
 def test_what_is_missing_fails_a_test_once_and_though_it_was_swallowed(run):

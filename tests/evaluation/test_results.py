@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -82,4 +83,33 @@ def test_what_is_no_report_says_so(tmp_path, text):
     file = tmp_path / "r.json"
     file.write_text(text)
     with pytest.raises(ReportUnreadable, match=r"r\.json"):
+        Report.read(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cases": [{}]}, {"cases": [1, 2]}, {"hash": None}, {"stopped": 3}, {"trials": {"a": 1}},
+        {"trials.verdicts": []}, {"trials.verdicts": [{"behaviour": "x", "passed": "no"}]},
+        {"trials.case": "another"}, {"trials.repetition": "0"}, {"twice": True},
+    ],
+)  # fmt: skip
+def test_what_is_no_report_is_not_compared_with(tmp_path, change):
+    """A sentence, and no verdict made of half of it."""
+    behaviours = [{"kind": "uses", "tool": "book"}]
+    good = report([1, 0])
+    stored = json.loads(json.dumps(replace(good, cases=tuple(
+        {**one, "behaviours": behaviours} for one in good.cases
+    )).stored()))  # fmt: skip
+    for name, value in change.items():
+        if name == "twice":
+            stored["trials"] *= 2
+        elif name.startswith("trials."):
+            stored["trials"][0][name.removeprefix("trials.")] = value
+        else:
+            stored[name] = value
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(stored))
+
+    with pytest.raises(ReportUnreadable):
         Report.read(file)

@@ -11,11 +11,13 @@ from asyncio import CancelledError
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, TypedDict
 
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
@@ -83,6 +85,70 @@ def test_an_outcome_that_cannot_be_kept_is_an_error(tmp_path):
 
     assert "error" == report.trials[0].outcome.ended
     assert "socket" not in report.trials[0].outcome.state
+
+
+class Plain(TypedDict):
+    messages: list[Any]
+
+
+@pytest.mark.parametrize("said", ["hello", [{"role": "user", "content": "hello"}] * 5])
+def test_an_answer_is_found_wherever_the_graph_keeps_it(said):
+    """Without a reducer, over all that was given, or behind a summary of it."""
+
+    def instead(state: Any) -> Any:
+        return {"messages": [AIMessage("the answer is 42")]}
+
+    def over_all(state: Any) -> Any:
+        removed = RemoveMessage(id=REMOVE_ALL_MESSAGES)
+        return {"messages": [removed, HumanMessage("a summary"), AIMessage("the answer is 42")]}
+
+    def behind(state: Any) -> Any:
+        gone = [RemoveMessage(id=m.id) for m in state["messages"][:-1]]
+        return {"messages": [*gone, AIMessage("the answer is 42")]}
+
+    for kind, node in ((Plain, instead), (MessagesState, over_all), (MessagesState, behind)):
+        graph = StateGraph(kind)
+        graph.add_node("act", node)
+        graph.add_edge(START, "act")
+        wanted = {"kind": "mentions", "any_of": ["the answer is 42"]}
+        given = said if isinstance(said, str) else {"messages": said}
+        report = Runner(graph, suite(case("one", given, wanted))).run()
+
+        assert ("the answer is 42", 1) == (
+            report.trials[0].outcome.answer, report.trials[0].outcome.steps
+        )  # fmt: skip
+
+
+def test_a_function_that_must_be_awaited_is_awaited():
+    """It would pass with nothing done."""
+
+    async def target(case: Any) -> Any:
+        await asyncio.sleep(0)
+        return "the answer is 42"
+
+    report = Runner(target, suite(case("one", "x", {"kind": "mentions", "any_of": ["42"]}))).run()
+
+    assert {"one": (True, "done")} == ended(report)
+
+
+@pytest.mark.parametrize("odd", [42, {1, 2}, (n for n in "ab")])
+def test_what_a_function_gives_that_is_no_state_is_an_error(odd):
+    """It would pass whatever asks for nothing."""
+    done = {"kind": "ends", "ended": "done"}
+    report = Runner(lambda: odd, suite(case("one", "x", done))).run()
+
+    assert {"one": (False, "error")} == ended(report)
+
+
+def test_a_budget_is_that_of_a_call_and_the_same_call_goes_on(tmp_path):
+    """Until all is run: what an earlier one spent it does not spend again."""
+    runs = [
+        Runner(builder, suite(), workers=1, budget_tokens=100, journal=tmp_path / "j").run()
+        for _ in range(4)
+    ]
+
+    assert sorted(len(one.trials) for one in runs) == [len(one.trials) for one in runs]
+    assert (20, "") == (len(runs[-1].trials), runs[-1].stopped)
 
 
 def test_what_was_done_before_an_error_is_in_the_outcome():
