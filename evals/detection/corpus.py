@@ -12,7 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from .generators import FAMILIES, attack, hard, mail, order, record, request
+from .generators import FAMILIES, attack, hard, listing, mail, order, record, request
 
 DEV = Path("../shared/data/injection/dev.jsonl")
 SEED = 20_260_501
@@ -81,7 +81,7 @@ def own(count: int = 500) -> Iterator[Example]:
             yield Example(
                 record(family, rng), False, "tool_output", f"{name} record", "json", family
             )
-        for _ in range(count // 2):
+        for _ in range(count):
             yield Example(attack(family, rng), True, "user", f"{name} attack", "attack", family)
             yield Example(request(family, rng), False, "user", f"{name} request", "request", family)
         for _ in range(count):
@@ -89,6 +89,8 @@ def own(count: int = 500) -> Iterator[Example]:
     for number in range(count):
         text = hard(rng)
         yield Example(text, False, "user", "own prompts", "hard", number % FAMILIES)
+    for number in range(count):
+        yield Example(listing(rng), False, "tool_output", "own lists", "listing", number % FAMILIES)
 
 
 def installed(count: int = 900, size: int = 1_200) -> Iterator[Example]:

@@ -1,7 +1,8 @@
 """Texts made from the grammar, each the same for the same seed.
 
-`grammar.json` was written for this project (CC0): ordinary e-mail, records, harmless prompts with
-the words of an attack, and instructions to agents; four families of each, to leave one out.
+`grammar.json` was written for this project (CC0): ordinary e-mail, records, lists of mail,
+harmless prompts with the words of an attack, and instructions to agents; four families of most, to
+leave one out.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ def record(family: int, rng: random.Random) -> str:
     """What a tool may answer: a record, a list, a log, a page."""
     text = fill(f"json{family}", rng)
     return text if rng.random() < 0.7 else json.dumps({"result": text, "ok": True})
+
+
+def listing(rng: random.Random) -> str:
+    """A list of mail, from people and hosts whose names mean nothing, however they sound."""
+    return fill("box", rng, one=rng.choice(DATA["listed"]))
 
 
 def hard(rng: random.Random) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from time import process_time
@@ -25,8 +24,8 @@ from .training import fit, rows_of
 RATE = {"user": 0.01, "document": 0.01, "tool_output": 0.01}
 NEVER, ALWAYS = -20.0, 20.0
 RULED = 8.0
-WRITTEN = frozenset({"attack", "request"})
-"""Prompts of our own grammar: reported by themselves, and not in a channel's figures."""
+WRITTEN = frozenset({"attack", "request", "listing"})
+"""Texts of our own grammar that are reported by themselves, and not in a channel's figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,43 +53,39 @@ def judge(model: Model, example: Example) -> Verdict:
     return Verdict(example, logit, tuple(dict.fromkeys(hits)))
 
 
-def head(name: Head, examples: Sequence[Example]) -> tuple[list[Verdict], Model]:
-    """All texts of a head, each by weights that have not seen its source; and the weights of all.
-
-    Leaves out a fold of whole sources at a time.
-    """
-    rows, verdicts = rows_of(name, examples), []
-    for number in range(FAMILIES):
-        model = fit(name, rows.where(rows.fold != number))
-        held = [e for e in examples if e.fold == number and HEADS.get(e.channel) == name]
-        verdicts += [judge(model, e) for e in held]
-    return verdicts, fit(name, rows)
-
-
 def crossed(examples: Sequence[Example]) -> tuple[list[Verdict], dict[Head, Model]]:
-    """Both heads."""
+    """Every text, judged by weights that have not seen its source; and the weights of all.
+
+    Leaves out a fold of whole sources at a time, of both heads, since one has a share in the other.
+    """
     names: tuple[Head, ...] = ("user", "data")
-    with ProcessPoolExecutor(len(names)) as pool:
-        parts = list(pool.map(head, names, [examples] * len(names)))
-    return [v for verdicts, _ in parts for v in verdicts], {
-        name: model for name, (_, model) in zip(names, parts, strict=True)
-    }
+    rows = {name: rows_of(name, examples) for name in names}
+    verdicts = []
+    for number in range(FAMILIES):
+        models = fit({name: found.where(found.fold != number) for name, found in rows.items()})
+        held = [e for e in examples if e.fold == number and e.channel in HEADS]
+        verdicts += [judge(models[HEADS[e.channel]], e) for e in held]
+    return verdicts, fit(rows)
+
+
+def counts(example: Example, channel: str) -> bool:
+    """Whether a channel's scores are set by this text: benign, and not of our own making.
+
+    Without ours, tool answers are too few; e-mail is one of them, whatever channel it is judged in.
+    Among documents it is easy, and would hide what documentation does.
+    """
+    if example.attack or example.kind in WRITTEN:
+        return False
+    if channel == "tool_output":
+        return example.channel == channel or example.kind == "e-mail"
+    return example.channel == channel and not example.source.startswith("own")
 
 
 def calibrations(verdicts: Sequence[Verdict]) -> dict[str, Calibration]:
-    """Where one half and nine tenths lie, by unseen benign texts that are not of our own making.
-
-    Without ours, tool answers are too few. E-mail is easy, and would hide what documentation does.
-    """
+    """Where one half and nine tenths lie, by unseen benign texts."""
     found = {}
     for channel, rate in RATE.items():
-        logits = [
-            v.logit
-            for v in verdicts
-            if v.example.channel == channel
-            and not v.example.attack
-            and (channel == "tool_output" or not v.example.source.startswith("own"))
-        ]
+        logits = [v.logit for v in verdicts if counts(v.example, channel)]
         half, sure = np.quantile(logits, [1 - rate, 1 - rate / 10])
         found[channel] = Calibration(float(half), float(max(sure, half + 0.5)))
     return found

@@ -100,10 +100,10 @@ def in_hex(text: str) -> Iterator[Piece]:
 
 def in_escapes(text: str) -> Iterator[Piece]:
     """Runs of backslash escapes, HTML's numbered entities, and codes of characters."""
-    for match in ESCAPES.finditer(text):
+    for match in ESCAPES.finditer(text) if "\\" in text else ():
         written = "".join(chr(int(code, 16)) for code in ESCAPE.findall(match[0]))
         yield Piece(written, "escape", match.start(), match.end())
-    if JSON_ESCAPE.search(text):
+    if "\\u" in text and JSON_ESCAPE.search(text):
         yield Piece(JSON_ESCAPE.sub(_escape, text), "escape", 0, len(text))
     if text.count("&#") >= 4:
         yield Piece(ENTITY.sub(_entity, text), "entities", 0, len(text))
@@ -135,20 +135,28 @@ def in_percent(text: str) -> Iterator[Piece]:
         yield Piece(" ".join(plain), "percent", 0, len(text))
 
 
-def _turned(turn: Callable[[str], str], name: str) -> Decoder:
-    common = {turn(word): word for word in KNOWN if len(word) > 2}
-    marks = frozenset(word for word in common if word not in KNOWN and word != "fed")
+def _marks(turn: Callable[[str], str]) -> frozenset[str]:
+    common = {turn(word) for word in KNOWN if len(word) > 2}
+    return frozenset(word for word in common if word not in KNOWN and word != "fed")
 
-    def decode(text: str) -> Iterator[Piece]:
-        """Lines that are English once they are turned."""
-        lower = text.lower()
-        if len(marks.intersection(WORDS.findall(lower))) < 3:
-            return
-        lines = [line for line in text.splitlines() if _most(line, marks)]
-        if lines:
-            yield Piece(turn("\n".join(lines)), name, 0, len(text))
 
-    return decode
+TURNS: tuple[tuple[str, Callable[[str], str], frozenset[str]], ...] = tuple(
+    (name, turn, _marks(turn))
+    for name, turn in (
+        ("rot13", lambda text: codecs.encode(text, "rot13")),
+        ("reversed", lambda text: text[::-1]),
+    )
+)
+
+
+def in_turns(text: str) -> Iterator[Piece]:
+    """Lines that are English once they are turned."""
+    words = frozenset(WORDS.findall(text.lower()))
+    for name, turn, marks in TURNS:
+        if len(marks & words) >= 3:
+            lines = [line for line in text.splitlines() if _most(line, marks)]
+            if lines:
+                yield Piece(turn("\n".join(lines)), name, 0, len(text))
 
 
 def _most(line: str, marks: frozenset[str]) -> bool:
@@ -231,8 +239,7 @@ DECODERS: tuple[Decoder, ...] = (
     in_hex,
     in_escapes,
     in_percent,
-    _turned(lambda text: codecs.encode(text, "rot13"), "rot13"),
-    _turned(lambda text: text[::-1], "reversed"),
+    in_turns,
     in_leet,
     in_spaced,
 )

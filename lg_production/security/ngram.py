@@ -13,10 +13,12 @@ import json
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import accumulate, chain, pairwise
 from math import exp, sqrt
+from operator import add
 from typing import Any, Final, Literal, TypeAlias
 
 from .channels import Channel
@@ -25,6 +27,8 @@ from .tokens import END
 
 Head: TypeAlias = Literal["user", "data"]
 Hashes: TypeAlias = tuple[int, ...]
+Met: TypeAlias = tuple[int, int, int, Hashes, str | None]
+"""A word: the sum of its letters' weights, how many, its own weight, its hashes, its class."""
 
 BITS: Final = 18
 MASK: Final = (1 << BITS) - 1
@@ -32,6 +36,8 @@ SIZES: Final = ((48, 16), (16, 8))
 """The windows, in words, and how far apart they begin: 40 words and their stops, and a sentence."""
 REACH: Final = 5
 SHIFT: Final = 13
+KEPT: Final = (1 << BITS + SHIFT) - 1
+"""The bits of a product that a place is made of."""
 MIX: Final = (
     0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1, 0xD3A2646D, 0xFD7046C5,
 )  # fmt: skip
@@ -53,7 +59,10 @@ def letters(word: str) -> list[int]:
         return []
     padded = f" {word} "
     size = len(padded)
-    return [place(padded[i : i + n]) for n in (3, 4, 5) if n <= size for i in range(size - n + 1)]
+    if not word.isascii():
+        return [place(padded[i : i + n]) for n in (3, 4, 5) for i in range(size - n + 1)]
+    data, crc, mask = padded.encode(), zlib.crc32, MASK
+    return [crc(data[i : i + n]) & mask for n in (3, 4, 5) for i in range(size - n + 1)]
 
 
 def phrases(hashes: Sequence[Hashes], index: int) -> tuple[int, ...]:
@@ -74,9 +83,9 @@ def phrases(hashes: Sequence[Hashes], index: int) -> tuple[int, ...]:
 
 
 def hashed(word: str) -> Hashes:
-    """A hash of a word, of 32 bits, and its products with the numbers that mix."""
+    """A hash of a word, of 32 bits, and what counts of its products with the numbers that mix."""
     own = zlib.crc32(b"w " + word.encode("utf-8", "replace"))
-    return (own, *(own * number for number in MIX))
+    return (own, *(own * number & KEPT for number in MIX))
 
 
 def kinds(seen: Sequence[tuple[int, str]], index: int) -> tuple[int, ...]:
@@ -115,52 +124,69 @@ class Model:
     weights: array[int]
     scale: float
     bias: float
-    known: dict[str, tuple[float, int, Hashes]]
-
-    def logit(self, sums: Sequence[float], counts: Sequence[int]) -> float:
-        """The sum of the blocks of one window."""
-        return self.bias + sum(
-            total / sqrt(max(count, least))
-            for total, count, least in zip(sums, counts, LEAST, strict=True)
-        )
+    known: dict[str, Met]
+    chains: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
 
     def windows(self, words: Sequence[str]) -> list[tuple[float, int, int]]:
         """The logit of each window, and its first and last word."""
-        running = self._running(words)
+        met = [self.known.get(word) or self._meet(word) for word in words]
+        chars = list(accumulate([m[0] for m in met], initial=0))
+        n_chars = list(accumulate([m[1] for m in met], initial=0))
+        said, (kind, n_kind) = self._said(met), self._kinds(met)
+        least_chars, least_said, least_kind = LEAST
         found = []
         for start, end in spans(len(words)):
-            low, high = running[start], running[end]
-            sums = (high[0] - low[0], high[2] - low[2], high[4] - low[4])
-            counts = (high[1] - low[1], high[3] - low[3], high[5] - low[5])
-            found.append((self.logit(sums, counts), start, end))
+            logit = (
+                (chars[end] - chars[start]) / sqrt(max(n_chars[end] - n_chars[start], least_chars))
+                + (said[end] - said[start]) / sqrt(max(grams(end) - grams(start), least_said))
+                + (kind[end] - kind[start]) / sqrt(max(n_kind[end] - n_kind[start], least_kind))
+            )
+            found.append((self.bias + self.scale * logit, start, end))
         return found
 
-    def _running(self, words: Sequence[str]) -> list[tuple[float, int, float, int, float, int]]:
-        scale, weights = self.scale, self.weights
-        running = [(0.0, 0, 0.0, 0, 0.0, 0)]
-        chars, n_chars, said, n_said, kind, n_kind = running[0]
-        seen: list[tuple[int, str]] = []
-        hashes: list[Hashes] = []
-        for index, word in enumerate(words):
-            total, count, own = self.known.get(word) or self._meet(word)
-            hashes.append(own)
-            chars, n_chars = chars + total, n_chars + count
-            places = phrases(hashes, index)
-            said, n_said = said + scale * sum([weights[p] for p in places]), n_said + len(places)
-            if name := CLASS_OF.get(word, "END" if word == END else None):
-                seen.append((index, name))
-                found = [weights[p] for p in kinds(seen, index)]
-                kind, n_kind = kind + scale * sum(found), n_kind + len(found)
-            running.append((chars, n_chars, said, n_said, kind, n_kind))
-        return running
+    def _said(self, met: Sequence[Met]) -> list[int]:
+        """The weights of all phrases (see `phrases`) that end before each word, and of all."""
+        weights, hashes = self.weights, [m[3] for m in met]
+        two = [weights[b[1] + o[2] >> SHIFT & MASK] for b, o in pairwise(hashes)]
+        threes = zip(hashes, hashes[1:], hashes[2:], strict=False)
+        three = [
+            weights[t[3] + b[4] + o[5] >> SHIFT & MASK] + weights[t[6] + o[7] >> SHIFT & MASK]
+            for t, b, o in threes
+        ]
+        longer = map(add, chain((0,), two), chain((0, 0), three))
+        return list(accumulate(map(add, [m[2] for m in met], longer), initial=0))
 
-    def _meet(self, word: str) -> tuple[float, int, Hashes]:
-        places = letters(word)
-        met = (self.scale * sum(self.weights[p] for p in places), len(places), hashed(word))
+    def _kinds(self, met: Sequence[Met]) -> tuple[list[int], list[int]]:
+        """The weights of all n-grams of classes that end before each word, and how many."""
+        kind, n_kind = [0] * len(met), [0] * len(met)
+        far = near = -3 * REACH
+        third = before = ""
+        for index, word in enumerate(met):
+            if name := word[4]:
+                last = before if index - near <= REACH else ""
+                row = (third if last and index - far <= 2 * REACH else "", last, name)
+                kind[index], n_kind[index] = self.chains.get(row) or self._chain(row)
+                third, far, before, near = before, near, name, index
+        return list(accumulate(kind, initial=0)), list(accumulate(n_kind, initial=0))
+
+    def _chain(self, row: tuple[str, str, str]) -> tuple[int, int]:
+        places = kinds_of(*row)
+        self.chains[row] = met = (sum(self.weights[p] for p in places), len(places))
+        return met
+
+    def _meet(self, word: str) -> Met:
+        places, own, weights = letters(word), hashed(word), self.weights
+        name = CLASS_OF.get(word, "END" if word == END else None)
+        met = (sum([weights[p] for p in places]), len(places), weights[own[0] & MASK], own, name)
         if len(self.known) >= MOST_CACHED:
             self.known.clear()
         self.known[word] = met
         return met
+
+
+def grams(size: int) -> int:
+    """How many phrases there are in so many words."""
+    return max(size, 2 * size - 1, 4 * size - 5)
 
 
 @dataclass(frozen=True, slots=True)

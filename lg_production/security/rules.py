@@ -163,9 +163,10 @@ def broken(shape: Canonical, segment: Segment, words: Tokens, channel: Channel) 
     rules = [r for r in WORDED if channel in r.channels and not r.needs.isdisjoint(present)]
     words = unbroken(words, segment.text) if rules else Tokens([], [], [])
     joined = " ".join(words.words)
-    places = [0, *accumulate(len(word) + 1 for word in words.words)]
+    places: list[int] = []
     for rule in rules:
         for match in rule.pattern.finditer(joined):
+            places = places or [0, *accumulate(len(word) + 1 for word in words.words)]
             first = bisect_left(places, match.start())
             last = max(first, bisect_right(places, match.end() - 1) - 1)
             start, end = words.starts[first], words.ends[last]

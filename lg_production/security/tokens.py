@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-TOKEN = re.compile(
-    r"(?P<url>(?:https?://|www\.)[^\s\"'<>)\]]{1,300})"
-    r"|(?P<mail>[\w.+-]{1,48}@[\w-]{1,48}\.[\w.-]{1,48})"
-    r"|(?P<word>[^\W\d_]{1,200})|(?P<number>\d{1,40})"
-    r"|(?P<end>[.!?:;\n\"{}<>|#*\[\]]+)",
-    re.IGNORECASE,
+URL = r"(?P<url>(?i:https?://|www\.)[^\s\"'<>)\]]{1,300})|"
+MAIL = r"(?P<mail>[\w.+-]{1,48}@[\w-]{1,48}\.[\w.-]{1,48})|"
+WORD = (
+    r"(?P<word>[^\W\d_]{1,200})|(?P<number>\d{1,40})"
+    r"|(?P<end>[.!?:;\n\"{}<>|#*\[\]]+)"
 )
+TOKEN = {
+    (url, mail): re.compile((URL if url else "") + (MAIL if mail else "") + WORD)
+    for url in (False, True)
+    for mail in (False, True)
+}
+"""By whether a text may have links, and addresses: to look for them takes most of the time."""
 FIXED = {"url": "urltoken", "mail": "emailtoken", "number": "0", "end": "."}
 END = "."
 LONGEST = 24
@@ -31,16 +36,22 @@ def tokens(text: str) -> Tokens:
     """The words of a canonical text."""
     found = Tokens([], [], [])
     words, starts, ends = found.words, found.starts, found.ends
-    for match in TOKEN.finditer(text):
+    linked = "://" in text or "www." in text.lower()
+    for match in TOKEN[linked, "@" in text].finditer(text):
         kind = match.lastgroup or "word"
         start, end = match.span()
-        word = match[0].lower() if kind == "word" else FIXED[kind]
-        if kind == "word" and (end - start > LONGEST or word[0] >= IDEOGRAPHS):
-            _add_odd(found, word, start, end)
-        elif kind != "end" or not words or words[-1] != END:
-            words.append(word)
-            starts.append(start)
-            ends.append(end)
+        if kind == "word":
+            word = match[0].lower()
+            if end - start > LONGEST or word[0] >= IDEOGRAPHS:
+                _add_odd(found, word, start, end)
+                continue
+        elif kind == "end" and words and words[-1] == END:
+            continue
+        else:
+            word = FIXED[kind]
+        words.append(word)
+        starts.append(start)
+        ends.append(end)
     return found
 
 
