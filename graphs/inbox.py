@@ -5,18 +5,20 @@ recall ─> filter ─> plan ─> model <─> tools      what a letter asks for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, NotRequired
 
-from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.messages import SystemMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.runtime import Runtime
 
 from graphs.database import open_database, shared_database
+from graphs.dropped import answered
 from graphs.inbox_model import inbox_model
 from graphs.inbox_policy import READS, plan_of, security, stacked, suspicious
 from graphs.inbox_tools import inbox_tools
@@ -31,9 +33,7 @@ from lg_production import (
     tool_node,
     wrapped_model,
 )
-from lg_production.errors import PlanRefused
-from lg_production.security import recalled, seal
-from lg_production.security.channels import channel_of
+from lg_production.security import recalled, seal, spoken
 from lg_production.security.policy import Guards
 
 PROMPT = """You look after your user's mail. List it, read it, say in a line each what it wants, \
@@ -85,25 +85,25 @@ def wire(
 
     def plan(state: Inbox, runtime: Runtime[Settings]) -> dict[str, Any]:
         names = [name for name in tools.tools_by_name if name not in READS]
-        said = users(state["messages"])  # and nothing that was read or answered since
+        said = spoken(state["messages"])  # and nothing that was read or answered since
+        if not said:
+            return {"plan": None}
         asked = [SystemMessage(PLAN + "\n".join(names)), *said]
         chosen = [name for name in listed(chat(runtime).invoke(asked).text) if name in names]
-        try:
-            return {"plan": seal(plan_of(mail, chosen, said), said)}
-        except PlanRefused:  # he has attached something: the gate goes by his words
-            return {"plan": None}
+        return {"plan": seal(plan_of(mail, chosen, said), said)}
 
     def recall(state: Inbox) -> dict[str, Any]:
-        del state
-        if not mail.notes:
-            return {}
-        note = recalled(NOTES + "\n".join(mail.notes), "notes")
-        return {"messages": [note.model_copy(update={"id": "notes"})]}
+        text = NOTES + "\n".join(mail.notes)
+        name = f"notes-{sha256(text.encode()).hexdigest()[:16]}"
+        if not mail.notes or any(message.id == name for message in state["messages"]):
+            return {}  # once each: what the filter has kept back stays so
+        return {"messages": [recalled(text, "notes").model_copy(update={"id": name})]}
 
     def model(state: Inbox, runtime: Runtime[Settings]) -> dict[str, Any]:
         bound = chat(runtime).bind_tools(list(tools.tools_by_name.values()))
         guarded = wrapped_model(bound, *around.model) if around else bound
-        return {"messages": [guarded.invoke([SystemMessage(PROMPT), *state["messages"]])]}
+        asked = [SystemMessage(PROMPT), *answered(state["messages"])]
+        return {"messages": [guarded.invoke(asked)]}
 
     graph, then = StateGraph(Inbox, context_schema=Settings), "plan" if around else "model"
     graph.add_node("recall", recall)
@@ -120,11 +120,6 @@ def wire(
     graph.add_conditional_edges("model", tools_condition)
     graph.add_edge("tools", "model")  # around the tools the filter has looked already
     return graph
-
-
-def users(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """What the user himself has written."""
-    return [one for one in messages if one.type == "human" and channel_of(one) == "user"]
 
 
 def graph() -> CompiledStateGraph[Any, Any]:

@@ -28,6 +28,7 @@ from lg_production import (
 from lg_production.security import EgressPolicy, GatePolicy, OutputPolicy, Plan, Step
 from lg_production.security.detectors import SUSPICIOUS, Layered
 from lg_production.security.policy import Guards, SecurityPolicy
+from lg_production.security.words import wanted_in
 
 READS = ("list_mails", "search_mails", "read_mail", "find_contact")
 OWN = "harbour.example"
@@ -86,7 +87,7 @@ def plan_of(mail: Mail, tools: Sequence[str], said: Sequence[BaseMessage]) -> Pl
     """
     wish = {"messages": said[-1:]}
     folders = [one for one in mail.box.folders() if is_named(one.casefold(), wish)]
-    words = re.findall(r"\w+", said[-1].text)
+    words = re.findall(r"\w+", wanted_in(said[-1].text))
     names_one = set(folders) - {INBOX}  # where all mail lies, until somebody files it
     named = {"folder": tuple(dict.fromkeys([*folders, *words]))} if names_one else {}
     steps = (

@@ -11,6 +11,7 @@ from langchain_core.tools import BaseTool, ToolException, tool
 from graphs.mail import Mail, compose
 from lg_production import InjectedIdempotencyKey
 from lg_production.security.channels import texts
+from lg_production.security.words import wanted_in
 
 ADDRESS = re.compile(r"[A-Za-z0-9._+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,8}")
 MOST_RECIPIENTS = 10
@@ -67,4 +68,23 @@ def is_named(name: str, state: Any) -> bool:
     """Whether the owner's own words have this name, whole."""
     messages = state.get("messages", ()) if isinstance(state, Mapping) else ()
     said = "\n".join(text.text for text in texts(list(messages)) if text.channel == "user")
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said.casefold()) is not None
+    return stands_in(name.casefold(), wanted_in(said).casefold())
+
+
+def is_meant(contact: str, state: Any) -> bool:
+    """Whether the owner's own words name somebody: in full, or by a part of his name.
+
+    A part must be spelled as it is in the address book: "will" is nobody, "Will" may be.
+    """
+    messages = state.get("messages", ()) if isinstance(state, Mapping) else ()
+    texted = texts(list(messages))
+    said = wanted_in("\n".join(text.text for text in texted if text.channel == "user"))
+    parts = [part for part in re.findall(r"\w+", contact) if part[0].isupper() and len(part) > 1]
+    return stands_in(contact.casefold(), said.casefold()) or any(
+        stands_in(part, said) for part in parts
+    )
+
+
+def stands_in(name: str, said: str) -> bool:
+    """Whether a text has a name, whole."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) is not None

@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool, ToolException, tool
 from langgraph.prebuilt import InjectedState
 from typing_extensions import TypedDict  # pydantic demands it on Python 3.11
 
-from graphs.inbox_sending import is_named, sending
+from graphs.inbox_sending import is_meant, sending
 from graphs.letters import Letter, shown
 from graphs.mail import Mail, compose
 from graphs.maildir import DRAFTS, INBOX
@@ -98,7 +98,7 @@ def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = harmless) -> lis
             if len(wanted) > 1 and wanted in n.casefold()
         ]
         text = "\n".join(f"{c['name']} <{c['email']}>" for c in found) or "Nobody."
-        return text, found if is_named(wanted, state) else []
+        return text, [one for one in found if is_meant(one["name"], state)]
 
     for each in (list_mails, search_mails, read_mail, find_contact):
         each.metadata = {"readOnlyHint": True}
@@ -119,7 +119,7 @@ def changing(mail: Mail) -> list[BaseTool]:
             draft = compose(mail.me, letter.sender, f"Re: {letter.subject}", body).as_bytes()
         except (ValueError, LookupError, AttributeError):
             raise ToolException("Its sender is no address that can be answered.") from None
-        name = f"draft-{mail_id}-{sha256(draft).hexdigest()[:8]}"
+        name = f"draft-{mail_id[:100]}-{sha256(draft).hexdigest()[:8]}"
         return f"Drafted {mail.box.add(draft, name, DRAFTS)}."
 
     @tool

@@ -33,7 +33,9 @@ def told_by_others(since: Sequence[BaseMessage]) -> str:
 def wished(messages: Sequence[BaseMessage]) -> tuple[str, Sequence[BaseMessage]]:
     """The user's last words, and all that has happened since, with what is remembered."""
     human = [n for n, m in enumerate(messages) if isinstance(m, HumanMessage)]
-    last = max(n for n in human if channel_of(messages[n]) == "user")
+    last = max((n for n in human if channel_of(messages[n]) == "user"), default=None)
+    if last is None:
+        return "", []
     notes = [messages[n] for n in human if n < last and channel_of(messages[n]) != "user"]
     return messages[last].text, [messages[last], *notes, *messages[last + 1 :]]
 

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from langchain_core.messages import convert_to_messages
+from langchain_core.messages import BaseMessage, convert_to_messages
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..core.keys import digest
 from ..errors import PlanRefused
-from .channels import channel_of, has_attached, is_own
+from .channels import SAID, channel_of, has_attached, is_own, kind_of
 from .held import has_run
 
 
@@ -184,14 +184,32 @@ def opened(stored: Any, messages: Sequence[Any], *, key: bytes = b"", thread: st
 
 
 def spoken(messages: Sequence[Any]) -> list[Any]:
-    """The user's own messages: all that a plan may be made from once something was read."""
-    return [m for m in messages if m.type == "human" and not is_untrusted(m)]
+    """The user's own words: all that a plan may be made from once something was read.
+
+    A message with which he has attached something is there without it.
+    """
+    return [words_of(messages[place]) for place in places(messages)]
+
+
+def places(messages: Sequence[Any]) -> list[int]:
+    """Where the user has spoken."""
+    return [
+        n for n, message in enumerate(messages)
+        if message.type == "human" and channel_of(message) == "user"
+    ]  # fmt: skip
+
+
+def words_of(message: BaseMessage) -> BaseMessage:
+    """A message without what is attached to it; the same object if nothing is."""
+    if not has_attached(message):
+        return message
+    said = [block for block in message.content if kind_of(block) in SAID]
+    return message.model_copy(update={"content": said})
 
 
 def since(stored: Any, messages: Sequence[Any]) -> Sequence[Any]:
     """The messages after the last that an opened plan was made from."""
-    last = spoken(messages)[stored["made_from"] - 1]
-    return messages[next(n for n, m in enumerate(messages) if m is last) + 1 :]
+    return messages[places(messages)[stored["made_from"] - 1] + 1 :]
 
 
 def mark(plan: Plan, said: Sequence[Any], thread: str, key: bytes) -> str:

@@ -167,7 +167,8 @@ def _refuse_another(request: httpx.Request, pin: Pinned) -> None:
     """
     asked = request.headers.get_list("host")
     sni, target = request.extensions.get("sni_hostname"), request.extensions.get("target", b"/")
-    begins = target[:1] in (b"/", "/") or target in (b"*", "*")
+    shaped = isinstance(target, str | bytes)
+    begins = shaped and (target[:1] in (b"/", "/") or target in (b"*", "*"))
     named = [*asked, *([str(sni)] if sni is not None else [])]
     if len(asked) > 1 or not begins or not all(_is_at(name, pin) for name in named):
         raise EgressDenied("(the request names another host than its URL)", reason="other_host")
