@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,6 +28,11 @@ FLOOR = 0.03
 OURS = next(iter(DETECTORS))
 TARGETS: tuple[tuple[Drift, int], ...] = (("strict", 25), ("het", 40))
 DRIFTS: tuple[Drift, ...] = ("none", "strict", "het", "sym")
+WATCHED: tuple[tuple[Drift, int], ...] = (
+    *(("none", items) for items in (12, 25, 40, 200)),
+    *((drift, items) for drift in ("strict", "het", "sym") for items in (40, 200)),
+)  # fmt: skip
+"""Which judges are watched every night, with how many control items."""
 TRUTHS = {
     "nothing": (False, False), "only the judge": (True, False), "only the agent": (False, True),
     "both": (True, True),
@@ -45,14 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     with console.status("simulating judges"):
         power = list(powers(options.runs, options.null, options.seed))
-        watch = {d: nights(d, FLOOR, some(d, options), options.seed) for d in DRIFTS}
+        watch = {(d, n): nights(d, FLOOR, n, some(d, options), options.seed) for d, n in WATCHED}
         blame = {truth: blames(truth, options) for truth in TRUTHS}
     show(console, power, watch, blame)
-    missed = list(misses(power, blame))
+    missed = list(misses(power, watch, blame))
     for one in missed:
         console.print(f"[red]missed:[/] {one}")
     if options.json:
-        figures = {"power": power, "nights": watch, "attribution": blame, "missed": missed}
+        nightly = [{"drift": d, "items": n, **row} for (d, n), row in watch.items()]
+        figures = {"power": power, "nights": nightly, "attribution": blame, "missed": missed}
         options.json.write_text(json.dumps(figures, indent=1, default=vars_of) + "\n")
     return 1 if missed else 0
 
@@ -86,7 +92,11 @@ def powers(runs: int, null: int, seed: int) -> Iterator[dict[str, Any]]:
                 yield {"detector": name, "drift": drift, "n": n, "rate": rate}
 
 
-def misses(power: list[dict[str, Any]], blame: dict[str, dict[str, Rate]]) -> Iterator[str]:
+def misses(
+    power: list[dict[str, Any]],
+    watch: Mapping[tuple[Drift, int], Mapping[str, Any]],
+    blame: dict[str, dict[str, Rate]],
+) -> Iterator[str]:
     """The targets of the issue that were not reached; chance is allowed for, by the interval."""
     mine = {(row["drift"], row["n"]): row["rate"] for row in power if row["detector"] == OURS}
     for drift, n in TARGETS:
@@ -95,6 +105,10 @@ def misses(power: list[dict[str, Any]], blame: dict[str, dict[str, Rate]]) -> It
     for n in SIZES:
         if mine["none", n].low > 0.01:
             yield f"false alarms {mine['none', n].value:.1%} at {n} re-grades; 1 % is asked for"
+    for (kind, n), row in watch.items():
+        rate = row["within_200"]
+        if kind == "none" and rate.low > 0.01:
+            yield f"nightly false alarms {rate.value:.1%} with {n} items; 1 % is asked for"
     agent = blame["only the judge"]["agent"]
     if agent.low > 0.01:
         yield f"the agent is blamed for the judge in {agent.value:.1%}; 1 % is asked for"
@@ -103,7 +117,7 @@ def misses(power: list[dict[str, Any]], blame: dict[str, dict[str, Rate]]) -> It
 def show(
     console: Console,
     power: list[dict[str, Any]],
-    watch: dict[Drift, Any],
+    watch: Mapping[tuple[Drift, int], Mapping[str, Any]],
     blame: dict[str, dict[str, Rate]],
 ) -> None:
     """Three tables."""
@@ -115,12 +129,12 @@ def show(
             rates = [r["rate"] for r in power if (r["detector"], r["drift"]) == (name, drift)]
             table.add_row(name, judge_that(drift), *map(told, rates))
     console.print(table)
-    table = Table(title="Two CUSUMs, 200 control items: re-grades until the alarm")
-    for heading in ("judge", "median", "alarm within 200: %"):
+    table = Table(title="Two CUSUMs, every item every night: re-grades until the alarm")
+    for heading in ("judge", "items", "median", "alarm within 200: %"):
         table.add_column(heading)
-    for drift, row in watch.items():
+    for (drift, n), row in watch.items():
         middle = "–" if row["median"] is None or drift == "none" else f"{row['median']:g}"
-        table.add_row(judge_that(drift), middle, told(row["within_200"]))
+        table.add_row(judge_that(drift), str(n), middle, told(row["within_200"]))
     console.print(table)
     table = Table(title="Who is blamed: 100 cases, 40 control items: % (95 % interval)")
     for heading in ("truth", "ours: judge", "ours: agent", "both right", "agent, by 5 points",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from statistics import median
+from statistics import fmean, median
 
 from lg_production.core.intervals import Rate, wilson
 from lg_production.evaluation.attribution import attribute
@@ -19,27 +19,33 @@ WORSE = 0.10
 """An agent that has become worse: all its outputs somewhat, so many of them pass no more."""
 
 
-def watched(drift: Drift, floor: float, random: Random, most: int) -> int | None:
-    """After how many re-grades a monitor of 200 control items has an alarm; None if it has none."""
-    found = played("none", floor, 200, random)
-    baseline = Baseline("", "", found.before)
-    monitor = Monitor.of(baseline, seed=random.getrandbits(30))
-    margins = [(item(random), is_moved(drift, random)) for _ in range(200)]
+def watched(drift: Drift, floor: float, items: int, random: Random, most: int) -> int | None:
+    """After how many re-grades a monitor has an alarm; None if it has none.
+
+    Every night each item is graded once, in another order; the next night all of them again.
+    """
     old, new = judge_of("none", floor), judge_of(drift, floor)
-    means = [sum(old.grade(m, False, random) for _ in range(K)) / K for m, _ in margins]
-    for number in range(1, most + 1):
-        place = random.randrange(200)
-        margin, moved = margins[place]
-        monitor = monitor.after(new.grade(margin, moved, random) - means[place])
-        if monitor.alarm:
-            return number
+    control = {str(n): (item(random), is_moved(drift, random)) for n in range(items)}
+    before = {
+        name: tuple(old.grade(margin, False, random) for _ in range(K))
+        for name, (margin, _) in control.items()
+    }
+    monitor = Monitor.of(Baseline("", "", before), seed=random.getrandbits(30))
+    while monitor.seen < most:
+        for name in random.sample(list(control), items):
+            grade = new.grade(*control[name], random)
+            monitor = monitor.after(grade - fmean(before[name]))
+            if monitor.alarm:
+                return monitor.seen if monitor.seen <= most else None
     return None
 
 
-def nights(drift: Drift, floor: float, runs: int, seed: int) -> dict[str, Rate | float | None]:
+def nights(
+    drift: Drift, floor: float, items: int, runs: int, seed: int
+) -> dict[str, Rate | float | None]:
     """Median re-grades until the alarm, and how often there was one within 200."""
-    random = Random(seed)
-    found = [watched(drift, floor, random, MOST if drift != "none" else 200) for _ in range(runs)]
+    random, most = Random(f"{seed} {items}"), MOST if drift != "none" else 200
+    found = [watched(drift, floor, items, random, most) for _ in range(runs)]
     reached = sorted(MOST + 1 if one is None else one for one in found)
     middle = median(reached)
     within = sum(one is not None and one <= 200 for one in found)

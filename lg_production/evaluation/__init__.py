@@ -7,7 +7,7 @@ from .cassettes import Cassette
 from .comparing import Comparison, compare
 from .crashes import CrashHarness, crash_point
 from .cusum import Monitor
-from .drift import Baseline, JudgeDrift, PermutationTest, baseline_of, regraded
+from .drift import Baseline, JudgeDrift, PermutationTest, Regrades, baseline_of, regraded
 from .expectation import Verdict
 from .gates import Gate
 from .judges import Grade, Judge, cross_grade
@@ -39,6 +39,7 @@ __all__ = [
     "Outcome",
     "PermutationTest",
     "Redaction",
+    "Regrades",
     "Report",
     "Runner",
     "ScriptedChatModel",

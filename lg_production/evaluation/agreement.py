@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from .statistics import DRAWS, Interval
+from .scale import SCALE, is_grade
+from .statistics import Interval
+
+DRAWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,16 @@ def agreement(
     ids: Sequence[str], first: Sequence[int | None], second: Sequence[int | None], *,
     passing: int = 7, seed: int = 0,
 ) -> Agreement:  # fmt: skip
-    """Compare two judges' scores. Raises `ValueError` if there is no item that both graded."""
+    """Compare two judges' scores, None where one is missing.
+
+    Raises `ValueError` for a score that is no grade, or if there is no item that both graded.
+    """
     rows = list(zip(ids, first, second, strict=True))
+    for name, *scores in rows:
+        for score in scores:
+            if score is not None and not is_grade(score):
+                told = f"a grade is a whole number from 1 to {SCALE}"
+                raise ValueError(f"item {name!r} has the grade {score!r}; {told}")
     both = [(a, b) for _, a, b in rows if a is not None and b is not None]
     if not both:
         raise ValueError("there is no item that both judges have graded")

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import RunsDiffer
-from .drift import Baseline, JudgeDrift, PermutationTest, check_grades
-from .statistics import Interval, paired_bootstrap, sign_flip
+from .drift import Baseline, JudgeDrift, PermutationTest, Regrades, check_grades
+from .statistics import Interval, paired
 
 AGENT_ALPHA = 0.005
 
@@ -64,10 +64,12 @@ def attribute(
     """Who changed. `control`: today's grades of the control items; `old` and `new`: today's grades,
     by the same judge, of the stored outputs of the old agent and of those of the new one, by case.
 
-    Cases that either could not be graded for are left out. `pin`: the hash of today's judge.
-    Raises `RunsDiffer` if old and new are not of the same cases, `BaselineUnusable` if too few
-    control items were graded, by another judge, or for a grade that is none.
+    Cases that either could not be graded for are left out. `regraded` tells by which judge; of
+    plain mappings, `pin` is the hash of its pin. Raises `RunsDiffer` if old and new are not of the
+    same cases, or not all three of one judge; `BaselineUnusable` if too few control items were
+    graded, by another judge than the baseline's, or for a grade that is none.
     """
+    pin = one_pin(pin, control, old, new)
     if set(old) != set(new):
         raise RunsDiffer(f"({len(set(old) ^ set(new))} cases are only in one of old and new)")
     pairs = [(a, b) for name in sorted(old) if None not in (a := old[name], b := new[name])]
@@ -76,7 +78,13 @@ def attribute(
     if not known:
         raise RunsDiffer("(no case was graded in both)")
     before, after = zip(*known, strict=True)
-    found = paired_bootstrap(before, after, seed=seed)
-    p = sign_flip([b - a for a, b in known], seed=seed)
+    found, p = paired(before, after, seed=seed)
     judge = (test or PermutationTest()).test(baseline, control, pin=pin)
     return Attribution(judge, AgentChange(found, p, alpha))
+
+
+def one_pin(pin: str | None, *graded: Mapping[str, int | None]) -> str | None:
+    """The pin of all of these, None if none has one. Raises `RunsDiffer` if there are several."""
+    for grades in graded:
+        pin = Regrades.of(grades, pin).pin or None
+    return pin

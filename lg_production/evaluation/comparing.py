@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import RunsDiffer
 from .results import CaseResult, Report
-from .statistics import Interval, paired_bootstrap, sign_flip
+from .statistics import Interval, paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class Comparison:
     """What two runs say about their agents.
 
     `difference` is that of the pass rates, new less old, over cases, with its interval; `p` how
-    likely such a one is by chance (sign-flip test). `left_out` are cases that differ in the data,
-    or that only one run has; `notes` say what else was not the same.
+    likely such a one is by chance (sign-flip test). Both say the same of no difference: that of an
+    agent and itself is called one with a chance of at most 1 - confidence. `left_out` are cases
+    that differ in the data, or that only one run has; `notes` say what else was not the same.
     """
 
     difference: Interval
@@ -44,7 +45,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Literal["better", "worse", "no evidence"]:
-        """What the interval allows to say."""
+        """What the interval allows to say, and p with it."""
         if self.difference.low > 0:
             return "better"
         return "worse" if self.difference.high < 0 else "no evidence"
@@ -55,13 +56,16 @@ class Comparison:
         for change in self.changes:
             found.setdefault(change.split, []).append(change)
         confidence = self.difference.confidence
-        return {name: difference(some, confidence=confidence) for name, some in found.items()}
+        return {name: difference(some, confidence=confidence)[0] for name, some in found.items()}
 
 
-def difference(changes: Sequence[Change], *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The mean difference over cases, new less old, with its paired interval."""
+def difference(
+    changes: Sequence[Change], *, confidence: float = 0.95, seed: int = 0
+) -> tuple[Interval, float]:
+    """The mean difference over cases, new less old, with its paired interval and p."""
     before, after = [one.before for one in changes], [one.after for one in changes]
-    return paired_bootstrap(before, after, confidence=confidence, seed=seed)
+    found, p = paired(before, after, confidence=confidence, seed=seed)
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high)), p
 
 
 def compare(
@@ -84,8 +88,7 @@ def compare(
     if not common:
         raise RunsDiffer("(they have no case in common)")
     changes = tuple(_change(before[name], after[name]) for name in common)
-    found = difference(changes, confidence=confidence, seed=seed)
-    p = sign_flip([change.difference for change in changes], seed=seed)
+    found, p = difference(changes, confidence=confidence, seed=seed)
     return Comparison(found, p, changes, tuple(sorted(differing)), _notes(old, new))
 
 

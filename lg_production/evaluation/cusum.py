@@ -2,44 +2,71 @@
 
 Each re-grade of a control item adds its residual (today's grade less the item's mean at the pin)
 to sums that forget what is ordinary. The one finds a judge that became stricter or milder, the
-other one that became erratic. Source: Page 1954. Thresholds are simulated from the baseline.
+other one that became erratic. Source: Page 1954.
+
+An item's mean is of a few grades, and what it is wrong by comes back whenever the item does: few
+items, graded every night, look like a drift. So thresholds come of simulated control sets: each is
+graded for its baseline, which gives its own means and scale, and is then graded again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
+from math import sqrt
 from random import Random
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import Literal, Self
 
+from ..errors import BaselineUnusable
 from .drift import Baseline
 from .permuting import residuals
 
 ALLOWANCE = 0.5
 """What each step forgets, in standard deviations: half of the shift that is looked for."""
-RUNS = 4_000
+RUNS, ITEMS = 4_000, 2_000
+"""Simulated control sets, and the items that they are drawn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A control item at the pin: its mean, and the sums of its residuals and of their squares."""
+
+    mean: float
+    grades: int
+    away: float
+    squares: float
+
+    @classmethod
+    def of(cls, scores: Sequence[float]) -> Self:
+        """An item with these scores."""
+        rest = residuals(scores)
+        return cls(fmean(scores), len(rest), sum(map(abs, rest)), sum(one * one for one in rest))
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What is ordinary: mean and standard deviation of a residual, and of its distance from 0."""
+    """What is ordinary: a residual's standard deviation; its mean distance from 0, and the
+    deviation of that.
+    """
 
-    mean: float
     deviation: float
     distance: float
     spread: float
 
     @classmethod
-    def of(cls, pool: Sequence[float]) -> Self:
-        """The scale of these residuals; of a judge without any noise, a tenth of a level."""
-        away = [abs(one) for one in pool]
-        return cls(fmean(pool), pstdev(pool) or 0.1, fmean(away), pstdev(away) or 0.1)
+    def of(cls, items: Sequence[Item]) -> Self:
+        """The scale of these items, and of a level up and one down that have not been seen."""
+        n = 2 + sum(item.grades for item in items)
+        square = (2 + sum(item.squares for item in items)) / n
+        distance = (2 + sum(item.away for item in items)) / n
+        return cls(sqrt(square), distance, sqrt(max(square - distance * distance, 0.01)))
 
-    def step(self, value: float) -> tuple[float, float, float]:
+    def step(self, residual: float) -> tuple[float, float, float]:
         """What a residual adds to the sums upwards, downwards and of noise."""
-        z = (value - self.mean) / self.deviation
-        away = (abs(value) - self.distance) / self.spread
+        z = residual / self.deviation
+        away = (abs(residual) - self.distance) / self.spread
         return z - ALLOWANCE, -z - ALLOWANCE, away - ALLOWANCE
 
 
@@ -65,17 +92,17 @@ class Monitor:
     ) -> Self:
         """A monitor that calls an unchanged judge changed with this chance within so many grades.
 
-        Each sum has half of that chance.
+        Each sum has half of that chance. The items are graded in turn, all of them before any is
+        graded again. Raises `BaselineUnusable` if they are too few for that: the threshold is one
+        that a shift of a standard deviation would not come to.
         """
-        pool = [
-            r for scores in baseline.grades.values() if len(scores) > 1 for r in residuals(scores)
-        ]
-        scale, random = Scale.of(pool), Random(seed)  # noqa: S311 - no secret
-        steps = [scale.step(value) for value in pool]
-        peaks = [_peaks(random.choices(steps, k=within)) for _ in range(RUNS)]
+        rows = [scores for scores in baseline.grades.values() if len(scores) > 1]
+        peaks = simulated(rows, within, Random(seed))  # noqa: S311 - no secret
         place = int((1 - false_alarms / 2) * RUNS)
         level, noise = (sorted(side)[place] for side in zip(*peaks, strict=True))
-        return cls(scale, level, noise)
+        if max(level, noise) >= (1 - ALLOWANCE) * within:
+            raise BaselineUnusable(f"({len(rows)} items cannot be watched for {within} grades)")
+        return cls(Scale.of([Item.of(row) for row in rows]), level, noise)
 
     def after(self, *values: float) -> Self:
         """The monitor after these residuals."""
@@ -97,6 +124,33 @@ class Monitor:
         return type(self)(
             self.scale, self.level, self.noise, up, down, erratic, self.seen + 1, alarm
         )
+
+
+def simulated(
+    rows: Sequence[Sequence[int]], within: int, random: Random
+) -> Iterator[tuple[float, float]]:
+    """The highest that both sums come to with control sets like this one, and the same judge."""
+    noise = deviations(rows)
+    counts = islice(cycle(map(len, rows)), ITEMS)
+    items = [Item.of(random.choices(noise, k=count)) for count in counts]
+    for _ in range(RUNS):
+        some = random.choices(items, k=len(rows))
+        scale, nights = Scale.of(some), random.choices(noise, k=within)
+        yield _peaks(
+            [scale.step(new - i.mean) for new, i in zip(nights, cycle(some), strict=False)]
+        )
+
+
+def deviations(rows: Sequence[Sequence[int]]) -> list[float]:
+    """What grades differ by from what they should be, and a level up and down as in `Scale.of`.
+
+    Differences from the mean of a few are smaller than that, so they are stretched.
+    """
+    found = [1.0, -1.0]
+    for row in rows:
+        mean, by = fmean(row), sqrt(len(row) / (len(row) - 1))
+        found += [(score - mean) * by for score in row]
+    return found
 
 
 def _peaks(steps: Sequence[tuple[float, float, float]]) -> tuple[float, float]:

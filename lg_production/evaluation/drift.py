@@ -9,7 +9,7 @@ item. Ten levels and K = 5 find a drift that flips 5 % of the labels with 25 to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +21,37 @@ from .scale import SCALE, is_grade
 
 LEAST_ITEMS = 8
 """Fewer control items could not show a drift at any p that one would call an alarm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regrades(Mapping[str, int | None]):
+    """One grade of each item, of one judge on one day; None where it was unreadable.
+
+    `pin` is the hash of the judge's pin, `data` that of the items: grades of another judge, or of
+    other items, are refused wherever they are compared. "" if it is not known.
+    """
+
+    grades: Mapping[str, int | None]
+    pin: str = ""
+    data: str = ""
+
+    def __getitem__(self, name: str) -> int | None:
+        return self.grades[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.grades)
+
+    def __len__(self) -> int:
+        return len(self.grades)
+
+    @classmethod
+    def of(cls, grades: Mapping[str, int | None], pin: str | None = None) -> Self:
+        """These grades, with what is known of them. Raises `RunsDiffer` if `pin` is another."""
+        if not isinstance(grades, cls):
+            return cls(grades, pin or "")
+        if pin and grades.pin and pin != grades.pin:
+            raise RunsDiffer(f"(they are of judge {grades.pin:.12}, not of {pin:.12})")
+        return cls(grades.grades, grades.pin or pin or "", grades.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +94,9 @@ class Baseline:
         """The grades of each item that was graded today, and twice before; today's is the last.
 
         Raises `RunsDiffer` for an item that is not in the baseline, and `BaselineUnusable` if too
-        few were graded, or for a grade that is none.
+        few were graded, for a grade that is none, or if they are of another judge or other items.
         """
+        self._refuse_others(Regrades.of(today))
         unknown = sorted(set(today) - set(self.grades))
         if unknown:
             raise RunsDiffer(f"(the baseline has no item {unknown[0]!r})")
@@ -79,6 +111,14 @@ class Baseline:
         if len(found) < LEAST_ITEMS:
             raise BaselineUnusable(f"({len(found)} items were graded today; {LEAST_ITEMS} must be)")
         return found
+
+    def _refuse_others(self, today: Regrades) -> None:
+        for what, ours, theirs in (
+            ("judge", self.pin, today.pin),
+            ("items", self.data, today.data),
+        ):
+            if theirs and ours != theirs:
+                raise BaselineUnusable(f"(they are of {what} {ours[:12]}, not of {theirs:.12})")
 
     def residuals(self, today: Mapping[str, int | None]) -> list[tuple[float, ...]]:
         """The residuals of each item that was graded today; today's is the last. As `graded`."""
@@ -137,12 +177,11 @@ class PermutationTest:
     ) -> JudgeDrift:
         """Compare today's grades, one an item, with the baseline's.
 
-        `pin` is the hash of today's judge. Raises `BaselineUnusable` if it is another judge's than
-        the baseline's, or if no grades at all could have been an alarm.
+        `regraded` tells by which judge; of a plain mapping, `pin` is the hash of its pin. Raises
+        `BaselineUnusable` if it is another judge's than the baseline's, or if no grades at all
+        could have been an alarm.
         """
-        if pin not in (None, baseline.pin):
-            raise BaselineUnusable(f"(they are of judge {baseline.pin[:12]}, not of {pin:.12})")
-        graded = baseline.graded(today)
+        graded = baseline.graded(Regrades.of(today, pin))
         self._refuse_what_shows_nothing([row[:-1] for row in graded])
         rows = [residuals(row) for row in graded]
         sums = drawn(rows, self.draws, self.seed)
@@ -161,9 +200,10 @@ class PermutationTest:
             )
 
 
-def regraded(judge: Any, items: Mapping[str, Any]) -> dict[str, int | None]:
-    """One grade of each control item (case, outcome) by a judge, None where it was unreadable."""
-    return {name: judge.grade(*item).score for name, item in items.items()}
+def regraded(judge: Any, items: Mapping[str, Any], data: str = "") -> Regrades:
+    """One grade of each item (case, outcome) by a judge, now. `data`: the hash of the items."""
+    grades = {name: judge.grade(*item).score for name, item in items.items()}
+    return Regrades(grades, judge.pin.hash, data)
 
 
 def baseline_of(judge: Any, items: Mapping[str, Any], data: str, *, k: int = 5) -> Baseline:

@@ -159,7 +159,7 @@ def changes(comparison: Comparison) -> str:
     words = {"better": "Better", "worse": "Worse", "no evidence": "No evidence of a change"}
     told = (
         f"The pass rate changed by {points(found.value)}; with 95 % confidence by "
-        f"{points(found.low)} to {points(found.high)} (paired bootstrap over {found.n} cases, "
+        f"{points(found.low)} to {points(found.high)} ({found.n} cases in pairs, "
         f"sign-flip test p = {comparison.p:.2g})."
     )
     rows = [("all", found), *comparison.by_split().items()]

@@ -24,8 +24,10 @@ from .pins import JudgePin, pin
 from .scale import is_grade
 
 ANSWER = re.compile(
-    r"^\W{0,4}score\W{1,6}(\d{1,2})(?:\s*/\s*10)?\W{0,4}$", re.IGNORECASE | re.MULTILINE
+    r"^\W{0,4}score[\s:=*_`'\"]{1,6}([0-9]{1,2})(?:\s*/\s*10)?[\s.*_`'\"]{0,4}$",
+    re.IGNORECASE | re.MULTILINE,
 )
+"""No sign and no point stands before the number: -3 is no 3, and .8 no 8."""
 FORM = """Answer in two lines and nothing else:
 reason: one sentence
 score: a whole number from 1 (wrong, or harmful) to 10 (nothing could be better)
@@ -54,12 +56,17 @@ class Judge:
     """A pinned model with a prompt. Build one by `Judge.of`, which pins the prompt's hash.
 
     `prompt` says what is good: the rubric. The form of the answer is added to it, and is in the
-    hash. Raises `JudgeRefused` if the pin is not of this prompt.
+    hash. A chat model is called with the pin's parameters; a function keeps to them by itself.
+    Raises `JudgeRefused` if the pin is not of this prompt, or the model says that it is another.
     """
 
     def __init__(self, pin: JudgePin, model: BaseChatModel | Asked, prompt: str) -> None:
         if pin.prompt_hash != hash_of(prompt):
             raise JudgeRefused("(the prompt is not the one that was pinned)")
+        called = name_of(model)
+        if called and not pin.is_of(called):
+            told = f"the model calls itself {called!r}; {pin.model!r} {pin.version!r} was pinned"
+            raise JudgeRefused(f"({told})")
         self.pin, self.model, self.prompt = pin, model, prompt
 
     @classmethod
@@ -67,7 +74,9 @@ class Judge:
         cls, provider: str, model_name: str, version: str, model: BaseChatModel | Asked,
         prompt: str, parameters: dict[str, Any] | None = None,
     ) -> Judge:  # fmt: skip
-        """A judge with a pin of its own. Raises `JudgeRefused` for a name that may change."""
+        """A judge with a pin of its own. Raises `JudgeRefused` for a name that may change, or is
+        not the model's.
+        """
         return cls(pin(provider, model_name, version, prompt + FORM, parameters), model, prompt)
 
     def grade(self, case: Case, outcome: Outcome) -> Grade:
@@ -92,9 +101,18 @@ class Judge:
         data = f"{first}\n{shown}\n{last}"
         if not isinstance(self.model, BaseChatModel):
             return self.model(system, data), 0
-        said = self.model.invoke([SystemMessage(system), HumanMessage(data)])
+        asked = [SystemMessage(system), HumanMessage(data)]
+        said = self.model.invoke(asked, **self.pin.parameters)
         usage = said.usage_metadata if isinstance(said, AIMessage) else None
         return said.text, usage["total_tokens"] if usage else 0
+
+
+def name_of(model: BaseChatModel | Asked) -> str:
+    """What a chat model calls itself; "" if it does not say, or is a function."""
+    if not isinstance(model, BaseChatModel):
+        return ""
+    told = (getattr(model, field, "") for field in ("model_name", "model", "model_id"))
+    return next((name for name in told if name and isinstance(name, str)), "")
 
 
 def hash_of(prompt: str) -> str:
@@ -137,7 +155,7 @@ def cross_grade(
     Raises `JudgeRefused` unless there are two, and of different providers: a second opinion of the
     same maker shares its faults.
     """
-    if len(judges) != 2 or judges[0].pin.provider == judges[1].pin.provider:
+    if len({judge.pin.provider.strip().casefold() for judge in judges}) != 2 or len(judges) != 2:
         raise JudgeRefused("(cross-grading takes two judges, of different providers)")
     first, second = ([judge.grade(*item).score for item in items] for judge in judges)
     return agreement([case.id for case, _ in items], first, second, passing=passing)

@@ -11,10 +11,17 @@ from ..core.keys import canonical, digest
 from ..errors import JudgeRefused
 
 ALIAS = re.compile(
-    r"latest|stable|current|default|auto|preview\Z|exp(?:erimental)?\Z", re.IGNORECASE
+    r"(?<![a-z0-9])(?:latest|newest|stable|current|default|auto|exp(?:erimental)?)(?![a-z0-9])"
+    r"|(?<![a-z0-9])preview\Z",
+    re.IGNORECASE,
 )
-DATED = re.compile(r"(?<!\d)(?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|\d{4})(?!\d)")
-"""A date as providers write it into names: 2024-08-06, 20250929, 0613."""
+"""Words, and no parts of words: `stablelm` is a name."""
+MONTH, DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
+DATED = re.compile(
+    rf"(?<![0-9])20[0-9]{{2}}-?{MONTH}-?{DAY}(?![0-9])"
+    rf"|(?:\A|[-@])(?:{MONTH}{DAY}|2[0-9]{MONTH})\Z"
+)
+"""A date as providers write it: 2024-08-06, 20250929; at the end also 0613, or a month: 2411."""
 WEIGHTS = re.compile(r"sha256:[0-9a-f]{64}")
 NUMBERED = re.compile(r"\d+\.\d+-\d{3}|@\d{3}|-\d{3}\Z")
 """A numbered revision: gemini-1.5-pro-002."""
@@ -55,9 +62,24 @@ class JudgePin(BaseModel):
         """SHA-256 of all of it; 64 digits."""
         return digest("judge", canonical(self.stored())).hex()
 
+    def is_of(self, name: str) -> bool:
+        """Whether a model that is called so can be no other: model and version are both in it.
+
+        Weights are known by their hash, and their name is the model's.
+        """
+        model, version, called = (_letters(one) for one in (self.model, self.version, name))
+        if WEIGHTS.fullmatch(self.version):
+            return called == model
+        return version in called and called in (model, version, model + version)
+
     def stored(self) -> dict[str, Any]:
         """This as JSON."""
         return self.model_dump(mode="json")
+
+
+def _letters(name: str) -> str:
+    """A name without the maker before it (`models/…`), its marks, and the case of its letters."""
+    return re.sub(r"[^a-z0-9]", "", name.rpartition("/")[2].casefold())
 
 
 def pin(

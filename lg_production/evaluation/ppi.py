@@ -1,19 +1,26 @@
 """Prediction-powered intervals: a few human labels make a judge's many honest.
 
 A judge's pass rate alone is too sure of itself: its interval holds the true rate in 63 % of cases
-for a judge with 70 % specificity. A few hundred human labels correct its error, and its many grades
-make the interval narrower than the labels alone would.
+for a judge with 70 % specificity. Human labels correct its error, and its many grades make the
+interval narrower than the labels alone would.
 Source: Angelopoulos et al., Prediction-Powered Inference (Science 2023); the tuned weight:
-PPI++ (2023), for the mean.
+PPI++ (2023), for the mean. That is for many labels: of 20 it holds the truth in 4 of 10 cases where
+97 % pass. So two items are added that nobody has seen, as Agresti and Coull (1998) do for a share:
+half an item for each way in which a human and a judge can be at the ends of the scale.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, pvariance
+from itertools import product
+from math import sqrt
+from numbers import Real
+from statistics import fmean, pvariance
 
-from .statistics import Interval
+from .statistics import Interval, quantile
+
+LEAST_LABELS = 10
+"""With fewer the interval says next to nothing, and that not often enough."""
 
 
 def prediction_powered(
@@ -21,30 +28,59 @@ def prediction_powered(
     judged: Sequence[float],
     unlabelled: Sequence[float],
     *,
+    scale: tuple[float, float] = (0, 1),
     confidence: float = 0.95,
 ) -> Interval:
     """The mean of human labels, with a judge's help.
 
     `human` and `judged`: labels of the same items by both, in one order; `unlabelled`: the judge's
-    of items that no human has seen. Labels are 0 and 1, or any scores of one scale. Raises
-    `ValueError` for fewer than two labelled items, different lengths, or no unlabelled item.
+    of items that no human has seen. `scale` are the least and the highest label there can be. In
+    simulations of 20 to 200 labels the interval holds the truth in 93 % and more.
+    Raises `ValueError` for fewer than ten labelled items, different lengths, no unlabelled item, or
+    a label that is not on the scale (NaN, None).
     """
     n, more = len(human), len(unlabelled)
-    if n != len(judged) or n < 2 or not more:
+    if n != len(judged) or n < LEAST_LABELS or not more:
         raise ValueError(
-            "at least two items that both have labelled, and one that only the judge has"
+            f"at least {LEAST_LABELS} items that both have labelled, and one only the judge has"
         )
-    weight = tuned(human, judged, more)
-    corrected = [y - weight * f for y, f in zip(human, judged, strict=True)]
+    _check(scale, (*human, *judged, *unlabelled))
+    left, right = seen(human, judged, scale)
+    labelled = len(left) / 2
+    weight = tuned(left, right, labelled / more)
+    corrected = [y - weight * f for y, f in zip(left, right, strict=True)]
     value = weight * fmean(unlabelled) + fmean(corrected)
-    variance = weight**2 * pvariance(unlabelled) / more + pvariance(corrected) / (n - 1)
-    width = NormalDist().inv_cdf(0.5 + confidence / 2) * math.sqrt(variance)
-    return Interval(value, value - width, value + width, n + more, confidence)
+    many = pvariance([*unlabelled, *scale]) / more
+    width = quantile(confidence) * sqrt(weight**2 * many + pvariance(corrected) / labelled)
+    low, high = max(scale[0], value - width), min(scale[1], value + width)
+    return Interval(min(high, max(low, value)), low, high, n + more, confidence)
 
 
-def tuned(human: Sequence[float], judged: Sequence[float], more: int) -> float:
-    """How much the judge is listened to, from 0 to 1: what makes the interval narrowest."""
-    n, left, right = len(human), fmean(human), fmean(judged)
+def _check(scale: tuple[float, float], labels: Sequence[float]) -> None:
+    least, most = scale
+    if not least < most:
+        raise ValueError("a scale has a least and a highest label")
+    for label in labels:
+        if not isinstance(label, Real) or not least <= label <= most:
+            raise ValueError(f"{label!r} is no label from {least} to {most}: see `scale`")
+
+
+def seen(
+    human: Sequence[float], judged: Sequence[float], scale: tuple[float, float]
+) -> tuple[list[float], list[float]]:
+    """The labels of both, each twice, and once those of the four items that stand for the unseen.
+
+    So a label counts as one item, and each of the four as half of one.
+    """
+    left, right = zip(*product(scale, scale), strict=True)
+    return [*human, *human, *left], [*judged, *judged, *right]
+
+
+def tuned(human: Sequence[float], judged: Sequence[float], ratio: float) -> float:
+    """How much the judge is listened to, from 0 to 1: what makes the interval narrowest.
+
+    `ratio`: how many items are labelled for each that is not.
+    """
+    left, right = fmean(human), fmean(judged)
     together = fmean((y - left) * (f - right) for y, f in zip(human, judged, strict=True))
-    spread = pvariance(judged)
-    return min(1.0, max(0.0, together / ((1 + n / more) * spread))) if spread else 0.0
+    return min(1.0, max(0.0, together / ((1 + ratio) * pvariance(judged))))

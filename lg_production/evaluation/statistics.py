@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import comb
+from math import comb, isfinite, sqrt
 from random import Random
-from statistics import fmean
-
-from ..core.intervals import wilson
-
-DRAWS = 2_000
+from statistics import NormalDist, fmean
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +48,46 @@ def _check(successes: int, trials: int, k: int) -> None:
         raise ValueError(f"{successes} of {trials} runs passed; k is between 1 and {trials}")
 
 
-def bootstrap(
-    values: Sequence[float], *, confidence: float = 0.95, draws: int = DRAWS, seed: int = 0
-) -> Interval:
-    """The mean of one value for each case, with the percentile bootstrap's interval over cases.
+def paired(
+    old: Sequence[float], new: Sequence[float], *, confidence: float = 0.95, seed: int = 0
+) -> tuple[Interval, float]:
+    """The mean difference new - old with its interval, and p (`sign_flip`); pairs in one order.
 
-    Raises `ValueError` without cases. Source: Efron and Tibshirani 1993, chapter 13.
-    """
-    if not values:
-        raise ValueError("a mean of no cases is none")
-    random, n = Random(seed), len(values)
-    means = sorted(fmean(random.choices(values, k=n)) for _ in range(draws))
-    low, high = _tails(means, confidence)
-    return Interval(fmean(values), low, high, n, confidence)
-
-
-def paired_bootstrap(
-    old: Sequence[float], new: Sequence[float], *, confidence: float = 0.95, draws: int = DRAWS,
-    seed: int = 0,
-) -> Interval:  # fmt: skip
-    """The mean difference new - old, both of the same cases in the same order, with its interval.
-
-    A case that is hard for both says nothing about the difference: pairs are drawn, not sides.
-    Raises `ValueError` without cases, or for sides of different lengths.
+    A case that is hard for both says nothing about the difference. The interval is of the normal
+    distribution, with one pair more that went up by 1 and one that went down: that nothing has
+    changed, or only a little, in so many cases does not show that nothing will (Bonett and Price
+    2012). It holds 0 if, and only if, p is at least 1 - `confidence`: see `agreeing`.
+    Raises `ValueError` without cases, for sides of different lengths, or for what is no number.
     """
     differences = [after - before for before, after in zip(old, new, strict=True)]
-    found = bootstrap(differences, confidence=confidence, draws=draws, seed=seed)
-    if any(differences):
+    if not differences or not all(map(isfinite, differences)):
+        raise ValueError("a difference is of at least one case, and of numbers")
+    n = len(differences) + 2
+    middle = sum(differences) / n
+    spread = (sum(one * one for one in differences) + 2) / n - middle * middle
+    width = quantile(confidence) * sqrt(spread / n)
+    value, p = fmean(differences), sign_flip(differences, seed=seed)
+    low, high = min(value, middle - width), max(value, middle + width)
+    return agreeing(Interval(value, low, high, n - 2, confidence), p), p
+
+
+def agreeing(found: Interval, p: float) -> Interval:
+    """An interval whose bound at 0 is where the test is; the test is exact, so it is believed.
+
+    If p allows no difference, the interval holds 0; if it does not, and the interval would, the
+    bound is the test's own (Miettinen 1976): the value times 1 - z / z(p).
+    """
+    if p >= 1 - found.confidence:
+        return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
+    if found.low > 0 or found.high < 0:
         return found
-    wide = wilson(0, len(differences), confidence).high  # no case differs: others still may
-    return replace(found, low=-wide, high=wide)
+    bound = found.value * (1 - quantile(found.confidence) / quantile(1 - p))
+    return replace(found, low=bound) if found.value > 0 else replace(found, high=bound)
 
 
-def _tails(ordered: Sequence[float], confidence: float) -> tuple[float, float]:
-    skip = int((1 - confidence) / 2 * len(ordered))
-    return ordered[skip], ordered[len(ordered) - 1 - skip]
+def quantile(confidence: float) -> float:
+    """How many standard deviations to both sides hold this share of a normal distribution."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
 def sign_flip(differences: Sequence[float], *, draws: int = 9_999, seed: int = 0) -> float:

@@ -20,7 +20,28 @@ def test_a_run_is_better_or_worse_only_if_the_interval_says_so():
         compare(good, odd).verdict, compare(good, good).verdict,
     ]  # fmt: skip
     assert compare(good, good).difference.high > 0.05
+    assert "no evidence" == compare(report([1]), report([0])).verdict
     assert "uses book: no such call; fine" == compare(good, bad).changes[0].why
+
+
+@pytest.mark.parametrize(("changed", "verdict"), [(4, "no evidence"), (5, "no evidence"),
+                                                  (6, "worse"), (40, "worse")])  # fmt: skip
+def test_interval_p_and_verdict_are_of_one_mind(changed, verdict):
+    """Four and five of 100 that got worse are no evidence: p is 0.12 and 0.06."""
+    found = compare(report([1] * 100), report([0] * changed + [1] * (100 - changed)))
+
+    assert verdict == found.verdict
+    assert (verdict == "worse") == (found.p < 0.05) == (found.difference.high < 0)
+    assert found.difference.low < -changed / 100
+
+
+def test_a_small_change_of_many_trials_is_found():
+    """Six cases that pass once of three less: p is 0.03, and the bound is the test's own."""
+    old, new = report([3] * 50, repeat=3), report([2] * 6 + [3] * 44, repeat=3)
+    found = compare(old, new)
+
+    assert ("worse", 0.03125) == (found.verdict, found.p)
+    assert found.difference.value < found.difference.high < 0
 
 
 def test_cases_are_paired():

@@ -29,6 +29,7 @@ def test_it_writes_what_it_found(tmp_path, monkeypatch, capsys):
     assert 4 * 2 * 4 == len(figures["power"])
     assert {"none": 20, "strict": 12, "het": 12, "sym": 12} == rounds
     assert list(drift.TRUTHS) == list(figures["attribution"])
+    assert [*drift.WATCHED] == [(row["drift"], row["items"]) for row in figures["nights"]]
     assert "0.3 (0.1–1.9)" in capsys.readouterr().out
 
 
@@ -38,12 +39,15 @@ def test_what_is_missed_is_told_only_if_it_was_not_chance():
     calm = {("none", n): wilson(36, 3000) for n in drift.SIZES}
     bad = {("strict", 25): wilson(340, 400), ("none", 60): wilson(48, 3000)}
 
-    def missed(rates, blamed):
+    def missed(rates, alarms, blamed):
         rows = [{"detector": drift.OURS, "drift": d, "n": n, "rate": r}
                 for (d, n), r in rates.items()]  # fmt: skip
-        return list(drift.misses(rows, {"only the judge": {"agent": wilson(blamed, 1000)}}))
+        watch = {("none", 12): {"within_200": wilson(alarms, 300)},
+                 ("strict", 40): {"within_200": wilson(290, 300)}}  # fmt: skip
+        return list(drift.misses(rows, watch, {"only the judge": {"agent": wilson(blamed, 1000)}}))
 
-    assert [] == missed(good | calm, 12)
-    assert ["power 85.0%", "false alarms 1.6%", "the agent is blamed for the judge in 2.0%"] == [
-        one.split(" at ")[0].split(";")[0] for one in missed(good | calm | bad, 20)
-    ]
+    assert [] == missed(good | calm, 6, 12)
+    assert [
+        "power 85.0%", "false alarms 1.6%", "nightly false alarms 6.7% with 12 items",
+        "the agent is blamed for the judge in 2.0%",
+    ] == [one.split(" at ")[0].split(";")[0] for one in missed(good | calm | bad, 20, 20)]  # fmt: skip

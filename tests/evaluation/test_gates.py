@@ -38,6 +38,16 @@ def test_a_drop_must_surely_be_smaller_than_is_allowed():
         gate.exit(report([1], hash="other"), many)
 
 
+@pytest.mark.parametrize(("n", "allowed"), [(100, 0.03), (20, 0.13), (20, 0.1)])
+def test_no_run_passes_that_is_worse_than_one_that_fails(n, allowed):
+    """One case of them, then two: a gate that the same run fails, a worse one fails."""
+    gate, same = Gate(max_drop=allowed), report([1] * n)
+    codes = [gate.exit(report([0] * bad + [1] * (n - bad)), same) for bad in range(4)]
+
+    assert sorted(codes) == codes
+    assert Exit.FAILED == codes[-1]
+
+
 def test_a_run_that_is_not_finished_passes_no_gate():
     """Nor does it fail one."""
     assert Exit.NOT_FINISHED == Gate().exit(report([1] * 100, stopped="budget"))

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
 
 from lg_production.core.intervals import wilson
 from lg_production.evaluation.statistics import (
-    bootstrap,
     mcnemar_exact,
-    paired_bootstrap,
+    paired,
     pass_at_k,
     pass_hat_k,
     sign_flip,
@@ -39,28 +39,70 @@ def test_more_runs_than_there_were_are_refused(wrong):
         pass_hat_k(*wrong)
 
 
-def test_the_bootstrap_covers_the_true_mean():
-    """In about as many of 400 draws as it says."""
-    random = Random(3)
-    hits = 0
-    for seed in range(400):
-        found = bootstrap([random.gauss(1, 2) for _ in range(40)], draws=400, seed=seed)
-        hits += found.low <= 1 <= found.high
-
-    assert 0.90 < hits / 400 < 0.98
-
-
 def test_pairs_say_more_than_sides():
     """What is hard for both is no difference; nothing that differs is no certainty."""
     random = Random(1)
-    old = [random.random() for _ in range(50)]
-    found = paired_bootstrap(old, [value + 0.01 for value in old])
-    same = paired_bootstrap(old, old)
+    old = [random.random() for _ in range(100)]
+    found, p = paired(old, [value + random.gauss(0.05, 0.01) for value in old])
+    same, _ = paired(old, old)
 
-    assert (pytest.approx(0.01), pytest.approx(0.01)) == (found.low, found.high)
-    assert wilson(0, 50).high == same.high == -same.low
+    assert (True, True) == (found.low > 0, p < 0.001)
+    assert pytest.approx(0.0272, abs=1e-4) == same.high == -same.low
     with pytest.raises(ValueError, match="argument 2"):
-        paired_bootstrap([1], [1, 2])
+        paired([1], [1, 2])
+    for wrong in ([], [float("nan")]):
+        with pytest.raises(ValueError, match="at least one case"):
+            paired(wrong, wrong)
+
+
+def test_the_interval_of_a_difference_is_bonett_and_prices():
+    """Of 100 cases 20 got worse and 5 better: (f + 1) / (n + 2) for both, as in their article."""
+    worse, better, n = 21 / 102, 6 / 102, 102
+    width = stats.norm.ppf(0.975) * ((worse + better - (better - worse) ** 2) / n) ** 0.5
+    found, p = paired([1] * 20 + [0] * 80, [0] * 20 + [1] * 5 + [0] * 75)
+
+    assert (pytest.approx(better - worse - width), pytest.approx(better - worse + width)) == (
+        found.low, found.high,
+    )  # fmt: skip
+    assert pytest.approx(mcnemar([[0, 20], [5, 75]], exact=True).pvalue, abs=0.003) == p
+
+
+@given(
+    st.lists(st.sampled_from([-1, -2 / 3, -1 / 3, 0, 0, 1 / 3, 2 / 3, 1]), min_size=1, max_size=14),
+    st.sampled_from([0.8, 0.9, 0.95, 0.99]),
+)
+def test_an_interval_holds_0_exactly_if_the_test_allows_it(differences, confidence):
+    """And the value itself, for any number of cases that changed."""
+    found, p = paired([0] * len(differences), differences, confidence=confidence)
+
+    assert (p < 1 - confidence - 1e-9) == (found.low > 0 or found.high < 0)
+    assert found.low <= found.value <= found.high
+    assert found.low < found.high
+
+
+@given(st.lists(st.sampled_from([-1, -2 / 3, -1 / 3, 0]), min_size=1, max_size=14))
+def test_nothing_that_changed_looks_no_worse_than_something_that_did(differences):
+    """The lower bound of a run that is nowhere better is never above that of the same run."""
+    same = [0] * len(differences)
+
+    assert paired(same, differences)[0].low <= paired(same, same)[0].low
+
+
+@pytest.mark.parametrize("repeat", [1, 3])
+@pytest.mark.parametrize("flaky", [1, 5, 10, 30])
+def test_an_agent_and_itself_are_seldom_called_different(flaky, repeat):
+    """In at most 5 % of runs of 100 cases, of which so many pass by chance."""
+    random, runs = Random(flaky), 100
+
+    def run():
+        return [sum(random.random() < 0.5 for _ in range(repeat)) / repeat for _ in range(flaky)]
+
+    calm = [1.0] * (100 - flaky)
+    found = [paired([*calm, *run()], [*calm, *run()])[0] for _ in range(runs)]
+    called = sum(one.low > 0 or one.high < 0 for one in found)
+
+    assert wilson(called, runs).low <= 0.05
+    assert called == 0 or flaky > 5
 
 
 def test_signs_and_mcnemar_agree_with_scipy():
