@@ -26,6 +26,7 @@ from .evaluation.gates import Exit, Gate
 from .evaluation.html import html
 from .evaluation.judges import Judge
 from .evaluation.junit import junit
+from .evaluation.preparing import ready
 from .evaluation.promotion import append, promote
 from .evaluation.redaction import Redaction
 from .evaluation.results import Report, Trial, by_split
@@ -66,7 +67,7 @@ def leave(problem: str) -> NoReturn:
 @evals_app.command("run")
 def run(
     suite: Name,
-    graph: Annotated[str | None, typer.Option(help="module:attribute; else suite.json's.")] = None,
+    graph: Annotated[str | None, typer.Option(help="module:attribute, or file.py:…")] = None,
     version: Version = None,
     split: Annotated[str | None, typer.Option(help="happy, edge or adversarial.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only cases with one of these.")] = None,
@@ -74,6 +75,7 @@ def run(
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each case.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Trials at once.")] = 2,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds for a trial.")] = None,
+    awaited: Annotated[bool, typer.Option("--async", help="Run the graph by ainvoke.")] = False,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Begin nothing above.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(min=0, help="Begin nothing above.")] = None,
     judge: Annotated[list[str] | None, typer.Option(help="module:attribute of a Judge.")] = None,
@@ -98,37 +100,41 @@ def run(
             leave(f"{place.folder}/suite.json names no graph. Say which: --graph module:attribute")
         data = chosen(load_suite(place.folder, version), split, tag or (), case or ())
         earlier = Report.read(before) if before else None
+        ready(earlier, data, files := (json_file, html_file, junit_file))
         usd = None if budget_usd is None else Decimal(str(budget_usd))
         with watched() as progress:
             runner = Runner(
-                target_of(named(spec), spec), data, repeat=repeat, workers=workers,
-                timeout=timeout, price=price, budget_usd=usd, budget_tokens=budget_tokens,
-                judges=[judge_of(one) for one in judge or ()], progress=progress,
+                target_of(named(spec), spec, awaited=awaited or None), data, repeat=repeat,
+                workers=workers, timeout=timeout, price=price, budget_usd=usd,
+                budget_tokens=budget_tokens, judges=[judge_of(one) for one in judge or ()],
+                progress=progress,
             )  # fmt: skip
             runner.journal = journal = journal_of(runner, resume=resume)
             report = runner.run()
-            if not report.stopped:
-                journal.unlink(missing_ok=True)
-        comparison = compare(earlier, report) if earlier and not report.stopped else None
-        finish(report, comparison, gate, earlier, (json_file, html_file, junit_file))
+        finish(report, gate, earlier, files, journal)
 
 
 def finish(
     report: Report,
-    comparison: Comparison | None,
     gate: Gate,
     before: Report | None,
     files: tuple[Path | None, Path | None, Path | None],
+    journal: Path,
 ) -> NoReturn:
-    """Write and show a run, say why it is not good enough, and leave with its exit code."""
-    set_up = gate != Gate()
-    objections = [] if report.stopped else gate.objections(report, before)
+    """Write and show a run, say why it is not good enough, and leave with its exit code.
+
+    The journal is kept until all is written.
+    """
     json_file, html_file, junit_file = files
     if json_file:
         report.write(json_file)
-    judged = objections if set_up and not report.stopped else None
+    comparison = compare(before, report) if before and not report.stopped else None
+    objections = [] if report.stopped else gate.objections(report, before)
+    judged = objections if gate != Gate() and not report.stopped else None
     written(html_file, html(report, comparison, objections=judged) if html_file else "")
     written(junit_file, junit(report) if junit_file else "")
+    if not report.stopped:
+        journal.unlink(missing_ok=True)
     show(report, comparison)
     for objection in objections:
         errors.print(f"[red]{escape(objection)}[/]")
@@ -151,9 +157,9 @@ def named(spec: str) -> Any:
     """What module:attribute names. A module that cannot be imported is bad input."""
     try:
         return imported(spec)
-    except LgProductionError:
+    except (LgProductionError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+    except BaseException as error:  # noqa: BLE001 - a stranger's module may even exit
         leave(f"{spec} cannot be imported. {type(error).__name__}: {error}")
 
 
@@ -162,9 +168,9 @@ def judge_of(spec: str) -> Judge:
     found = named(spec)
     try:
         found = found if isinstance(found, Judge) else found()
-    except LgProductionError:
+    except (LgProductionError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's function may raise anything
+    except BaseException as error:  # noqa: BLE001 - a stranger's function may even exit
         leave(f"{spec} makes no Judge. {type(error).__name__}: {error}")
     if not isinstance(found, Judge):
         leave(f"{spec} is no Judge, and makes none")
@@ -349,6 +355,8 @@ def show(report: Report, comparison: Comparison | None = None) -> None:
         f"{len(report.trials)} trials, {report.seconds:.1f} s, {report.tokens:,} tokens{money}"
     )
     failures(report)
+    for remark in report.remarks:
+        console.print(f"[yellow]{escape(remark)}[/]")
     if comparison:
         tell(comparison)
 
