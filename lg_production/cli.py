@@ -28,6 +28,7 @@ from .core.embedded import embedded_database
 from .effects_cli import effects
 from .errors import LgProductionError
 from .eval_cli import evals_app
+from .evaluation import on_time
 from .persistence import Checkpointer
 from .prices_cli import prices
 from .reviews_cli import reviews
@@ -213,3 +214,7 @@ def main() -> None:
     except LgProductionError as error:
         errors.print(f"[red]{escape(str(error))}[/]")
         sys.exit(1)
+    except SystemExit as ended:
+        if on_time.still_running():
+            on_time.leave(ended.code)
+        raise

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -17,14 +15,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from .core.database import Database
-from .errors import LgProductionError, RunsDiffer, SuiteEmpty
+from .errors import LgProductionError, SuiteEmpty
 from .eval_shown import price, show, tell, watched
 from .evaluation.cases import Suite, load_suite
-from .evaluation.comparing import Comparison, compare
+from .evaluation.comparing import compare
 from .evaluation.gates import Exit, Gate
 from .evaluation.html import html
 from .evaluation.judges import Judge
 from .evaluation.junit import junit
+from .evaluation.preparing import ready
 from .evaluation.promotion import append, promote
 from .evaluation.redaction import Redaction, redact
 from .evaluation.results import Report
@@ -62,7 +61,7 @@ def leave(problem: str) -> NoReturn:
 @evals_app.command("run")
 def run(
     suite: Name,
-    graph: Annotated[str | None, typer.Option(help="module:attribute; else suite.json's.")] = None,
+    graph: Annotated[str | None, typer.Option(help="module:attribute, or file.py:…")] = None,
     version: Version = None,
     split: Annotated[str | None, typer.Option(help="happy, edge or adversarial.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only cases with one of these.")] = None,
@@ -70,8 +69,9 @@ def run(
     repeat: Annotated[int, typer.Option(min=1, help="Runs of each case.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Trials at once.")] = 2,
     timeout: Annotated[
-        float | None, typer.Option(min=0.1, max=1e6, help="Seconds for a trial, and for a judge.")
+        float | None, typer.Option(min=0.1, help="Seconds for a trial, and for a judge.")
     ] = None,
+    awaited: Annotated[bool, typer.Option("--async", help="Run the graph by ainvoke.")] = False,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Begin nothing above.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(min=0, help="Begin nothing above.")] = None,
     judge: Annotated[list[str] | None, typer.Option(help="module:attribute of a Judge.")] = None,
@@ -97,38 +97,24 @@ def run(
             leave(f"{place.folder}/suite.json names no graph. Say which: --graph module:attribute")
         data = chosen(load_suite(place.folder, version), split, tag or (), case or ())
         earlier = Report.read(before) if before else None
-        if earlier and earlier.hash != data.hash:
-            raise RunsDiffer(f"({before} is of other data: {earlier.hash[:12]})")
-        files = (json_file, html_file, junit_file)
-        for file in filter(None, files):
-            writable(file)
         earlier = earlier.redacted() if earlier and redacted else earlier
+        ready(earlier, data, files := (json_file, html_file, junit_file))
         usd = None if budget_usd is None else Decimal(str(budget_usd))
         with watched() as progress:
             runner = Runner(
-                target_of(named(spec), spec), data, repeat=repeat, workers=workers,
-                timeout=timeout, price=price, budget_usd=usd, budget_tokens=budget_tokens,
-                judges=[judge_of(one) for one in judge or ()], progress=progress,
+                target_of(named(spec), spec, awaited=awaited or None), data, repeat=repeat,
+                workers=workers, timeout=timeout, price=price, budget_usd=usd,
+                budget_tokens=budget_tokens, judges=[judge_of(one) for one in judge or ()],
+                progress=progress,
             )  # fmt: skip
             runner.journal = journal = journal_of(runner, resume=resume)
             report = runner.run()
             report = report.redacted() if redacted else report
-        comparison = compare(earlier, report) if earlier and not report.stopped else None
-        finish(report, comparison, gate, earlier, files, journal)
-
-
-def writable(file: Path) -> None:
-    """Find out before the run whether its report can be written. Raises `OSError`."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a"):
-        pass
-    if not file.stat().st_size:
-        file.unlink()
+        finish(report, gate, earlier, files, journal)
 
 
 def finish(
     report: Report,
-    comparison: Comparison | None,
     gate: Gate,
     before: Report | None,
     files: tuple[Path | None, Path | None, Path | None],
@@ -136,18 +122,19 @@ def finish(
 ) -> NoReturn:
     """Write and show a run, say why it is not good enough, and leave with its exit code.
 
-    The journal goes when all is written.
+    The journal is kept until all is written. `run` has left out the secrets, or was told not to.
     """
-    set_up = gate != Gate()
-    objections = [] if report.stopped else gate.objections(report, before)
     json_file, html_file, junit_file = files
     if json_file:
-        report.write(json_file, redact=None)  # `run` has left out the secrets, or was told not to
-    judged = objections if set_up and not report.stopped else None
-    written(
-        html_file, html(report, comparison, objections=judged, redact=None) if html_file else ""
-    )
+        report.write(json_file, redact=None)
+    comparison = compare(before, report) if before and not report.stopped else None
+    objections = [] if report.stopped else gate.objections(report, before)
+    judged = objections if gate != Gate() and not report.stopped else None
+    page = html(report, comparison, objections=judged, redact=None) if html_file else ""
+    written(html_file, page)
     written(junit_file, junit(report, redact=None) if junit_file else "")
+    if not report.stopped:
+        journal.unlink(missing_ok=True)
     show(report, comparison)
     for objection in objections:
         errors.print(f"[red]{escape(objection)}[/]")
@@ -155,11 +142,7 @@ def finish(
         errors.print(
             f"[yellow]Not finished ({escape(report.stopped)}). The same command goes on.[/]"
         )
-        if report.stopped == "interrupted":
-            sys.stdout.flush()
-            os._exit(Exit.NOT_FINISHED)  # a trial that hangs would be waited for
         raise typer.Exit(Exit.NOT_FINISHED)
-    journal.unlink(missing_ok=True)
     raise typer.Exit(Exit.FAILED if objections else Exit.PASSED)
 
 
@@ -174,9 +157,9 @@ def named(spec: str) -> Any:
     """What module:attribute names. A module that cannot be imported is bad input."""
     try:
         return imported(spec)
-    except LgProductionError:
+    except (LgProductionError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do anything
+    except BaseException as error:  # noqa: BLE001 - a stranger's module may even exit
         leave(f"{spec} cannot be imported. {type(error).__name__}: {error}")
 
 
@@ -185,9 +168,9 @@ def judge_of(spec: str) -> Judge:
     found = named(spec)
     try:
         found = found if isinstance(found, Judge) else found()
-    except LgProductionError:
+    except (LgProductionError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's function, too
+    except BaseException as error:  # noqa: BLE001 - a stranger's function may even exit
         leave(f"{spec} makes no Judge. {type(error).__name__}: {error}")
     if not isinstance(found, Judge):
         leave(f"{spec} is no Judge, and makes none")

@@ -69,6 +69,8 @@ def show(report: Report, comparison: Comparison | None = None) -> None:
     console.print(
         f"{len(report.trials)} trials, {report.seconds:.1f} s, {report.tokens:,} tokens{money}"
     )
+    for remark in report.remarks:
+        console.print(f"[yellow]{escape(remark)}[/]")
     failures(report)
     if comparison:
         tell(comparison)

@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    model_serializer,
+)
 
 from .outcome import Outcome
 
@@ -23,7 +29,7 @@ class Verdict:
     """
 
     behaviour: str
-    passed: bool
+    passed: StrictBool
     why: str = ""
 
 

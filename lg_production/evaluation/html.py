@@ -67,7 +67,7 @@ def banners(report: Report, objections: Sequence[str] | None) -> str:
     if objections:
         listed = "".join(f"<li>{said(one)}</li>" for one in objections)
         found += f"<div class='banner'><b>The gate is not passed.</b><ul>{listed}</ul></div>"
-    return found
+    return found + "".join(f"<div class='banner mixed'>{said(r)}</div>" for r in report.remarks)
 
 
 def headline(report: Report) -> str:

@@ -85,21 +85,24 @@ def outcome_of(
     error: BaseException | str | None = None,
     usd: Decimal | None = None,
     ended: Ended | None = None,
-    given: int | Collection[str] = 0,
+    given: int = 0,
+    known: Collection[str] = (),
     seen: Iterable[Any] = (),
 ) -> Outcome:
     """What a run did, from its final state: of `invoke`, or the values of `get_state`.
 
     A state may be a mapping, a model or a dataclass with `messages`, or itself an answer, a
-    message or a list of messages. `given` are the ids of the messages that were in the case's
-    input, or how many of the first were, and so no work of this run. `seen` are messages that are
-    not in the state, such as a subgraph's; they come first, and none counts twice. Without `ended`,
-    a run with an `error` ended with it, and one whose state has `__interrupt__` is interrupted.
+    message or a list of messages. `given` is how many of the first messages were in the case's
+    input, and so no work of this run; nor are those whose id is `known`, wherever they stand.
+    `seen` are messages that are not in the state, such as a subgraph's; they come first, and none
+    counts twice. Without `ended`, a run with an `error` ended with it, and one whose state has
+    `__interrupt__` is interrupted.
     """
     values = _values(state)
-    final = _messages(values.get("messages"))
-    own = own_of(final, given)
-    counted = _once([*_messages(list(seen)), *own])
+    final = messages_in(values.get("messages"))
+    own, beside = own_of(final, given, known), messages_in(list(seen))
+    counted = _once([*beside, *own])
+    lead = next((n for n, one in enumerate(final) if one in own), len(final))
     open_ones = values.get(INTERRUPT) or ()
     asked = list(interrupts) or list(open_ones)
     into, out, total = _tokens(counted)
@@ -115,24 +118,11 @@ def outcome_of(
         interrupts=tuple(as_json(getattr(one, "value", one)) for one in asked),
         ended=ended or ("error" if error else "interrupted" if open_ones else "done"),
         error=_error(error),
-        messages=tuple(as_json(message_to_dict(m)) for m in _once(in_order(final, own, counted))),
+        messages=tuple(
+            as_json(message_to_dict(m)) for m in _once([*final[:lead], *beside, *final])
+        ),
         state=_rest(values, final),
     )
-
-
-def own_of(final: Sequence[BaseMessage], given: int | Collection[str]) -> list[BaseMessage]:
-    """The messages that a run has added to those that it was given."""
-    if isinstance(given, int):
-        return list(final[given:])
-    return [message for message in final if message.id not in given]
-
-
-def in_order(
-    final: Sequence[BaseMessage], own: Sequence[BaseMessage], counted: Sequence[BaseMessage]
-) -> list[BaseMessage]:
-    """What was given before the run's own messages, those, and whatever else is in the state."""
-    first = next((n for n, m in enumerate(final) if own and m is own[0]), len(final))
-    return [*final[:first], *counted, *final]
 
 
 def tools_of(messages: Sequence[Any]) -> tuple[ToolUse, ...]:
@@ -168,6 +158,11 @@ def _unanswered(call: Mapping[str, Any]) -> ToolUse:
     return ToolUse(name, args, status="not_run", id=whole(str(call["id"] or "")))
 
 
+def own_of(final: Sequence[BaseMessage], given: int, known: Collection[str]) -> list[BaseMessage]:
+    """The final messages that are this run's work: none of the first `given`, and none `known`."""
+    return [m for n, m in enumerate(final) if n >= given and m.id not in known]
+
+
 def _values(state: Any) -> Mapping[str, Any]:
     if isinstance(state, Mapping):
         return {str(key): value for key, value in state.items()}
@@ -180,7 +175,7 @@ def _values(state: Any) -> Mapping[str, Any]:
     return {} if state is None else {"output": state}
 
 
-def _messages(told: Any) -> list[BaseMessage]:
+def messages_in(told: Any) -> list[BaseMessage]:
     """The messages among what a state holds as such; what is none is left out."""
     messages: list[BaseMessage] = []
     for one in told if isinstance(told, list | tuple) else [told]:

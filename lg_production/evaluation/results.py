@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Strict, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ..core.intervals import Rate, wilson
 from ..errors import ReportUnreadable
@@ -22,9 +22,7 @@ from .redaction import Redact, redact
 from .statistics import pass_hat_k
 
 FORMAT = 1
-VERDICTS: TypeAdapter[tuple[Verdict, ...]] = TypeAdapter(tuple[Verdict, ...])
-GRADES: TypeAdapter[tuple[dict[str, Any], ...]] = TypeAdapter(tuple[dict[str, Any], ...])
-TEXT, WHOLE = TypeAdapter(Annotated[str, Strict()]), TypeAdapter(Annotated[int, Strict()])
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Trial:
     """One run of one case, with the verdicts on its behaviours and the grades of judges."""
 
     case: str
-    repetition: int
+    repetition: Annotated[int, Field(ge=0)]
     outcome: Outcome
     verdicts: tuple[Verdict, ...]
     grades: tuple[Mapping[str, Any], ...] = ()
@@ -61,13 +59,12 @@ class Trial:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        """A trial as it was stored. Raises ValueError or KeyError where it is none."""
-        verdicts = VERDICTS.validate_python(stored["verdicts"])
-        if any(not isinstance(one["passed"], bool) for one in stored["verdicts"]):
-            raise ValueError("passed is true or false")
-        outcome, grades = Outcome.read(stored["outcome"]), GRADES.validate_python(stored["grades"])
-        repetition = WHOLE.validate_python(stored["repetition"])
-        return cls(TEXT.validate_python(stored["case"]), repetition, outcome, verdicts, grades)
+        """A trial as it was stored. Raises ValueError (pydantic's) where it is none."""
+        found = _TRIAL.validate_python(stored)
+        return cls(found.case, found.repetition, found.outcome, found.verdicts, found.grades)
+
+
+_TRIAL: TypeAdapter[Trial] = TypeAdapter(Trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +179,34 @@ class Report:
         """This as JSON."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__}
         trials = [trial.stored() for trial in self.trials]
-        return {"format": FORMAT, **own, "cases": list(self.cases), "trials": trials}
+        told = {"cases": list(self.cases), "trials": trials, "remarks": self.remarks}
+        return {"format": FORMAT, **own, **told}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What whoever reads the figures should know, in sentences."""
+        return [*self._ungraded(), *self._unasked()]
+
+    def _ungraded(self) -> Iterable[str]:
+        """The judges that graded nothing at all."""
+        for n, pin in enumerate(self.judges):
+            given = [trial.grades[n] for trial in self.trials if len(trial.grades) > n]
+            if given and all(grade.get("score") is None for grade in given):
+                name, first = pin.get("model", "?"), given[0].get("reason", "")
+                yield f"The judge {name} gave no grade in {len(given)} trials: {first}."
+
+    def _unasked(self) -> Iterable[str]:
+        """The cases that hold more answers than any of their trials has asked for."""
+        found = []
+        for one in self.results:
+            ended = [t.outcome for t in one.trials if t.outcome.ended != "error"]
+            asked = [len(outcome.interrupts) for outcome in ended]
+            if asked and max(asked) < len(one.case.get("answers", ())):
+                found.append(one.id)
+        if found:
+            more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            named = ", ".join(found[:MOST_NAMED]) + more
+            yield f"Not every answer was used of {named}: the agent asked less often."
 
     def redacted(self, redact: Redact = redact) -> Self:
         """This without its secrets; its hash is still that of the data that was run."""
@@ -208,27 +232,42 @@ class Report:
     def read(cls, file: Path | str) -> Self:
         """A report from its file. Raises `ReportUnreadable`."""
         try:
-            found = json.loads(Path(file).read_text(encoding="utf-8"))
-            if found.pop("format") != FORMAT:
+            stored = json.loads(Path(file).read_text(encoding="utf-8"))
+            if stored.pop("format") != FORMAT:
                 raise ReportUnreadable(f"({file} is of another format)")
-            trials = tuple(Trial.read(trial) for trial in found.pop("trials"))
-            cases, judges = (GRADES.validate_python(found.pop(n)) for n in ("cases", "judges"))
-            for name in ("suite", "version", "hash", "target", "stopped"):
-                TEXT.validate_python(found[name])
-            fitting(cases, trials)
-            return cls(**found, trials=trials, cases=cases, judges=judges)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReportUnreadable(f"({file}: {type(error).__name__})") from None
+            found = _REPORT.validate_python(stored)
+            _agreeing(found)
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ReportUnreadable(f"({file}: {place}: {first['msg']})") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ReportUnreadable(f"({file}: {type(error).__name__}: {error})") from None
+        return cls(**{one.name: getattr(found, one.name) for one in fields(found)})
 
 
-def fitting(cases: Sequence[Mapping[str, Any]], trials: Sequence[Trial]) -> None:
-    """Look whether trials are of these cases, each once, with a verdict on all that is asked."""
-    asked = {TEXT.validate_python(one["id"]): len(one.get("behaviours", ())) for one in cases}
-    once = {(trial.case, trial.repetition) for trial in trials}
-    if len(asked) != len(cases) or len(once) != len(trials):
-        raise ValueError("a case or a trial stands there twice")
-    if any(len(trial.verdicts) < asked[trial.case] for trial in trials):
-        raise ValueError("a trial has no verdict on a behaviour")
+_REPORT: TypeAdapter[Report] = TypeAdapter(Report)
+
+
+def _agreeing(report: Report) -> None:
+    """Raise ValueError if what a report says does not fit together."""
+    demands = {}
+    for case in report.cases:
+        name, split, behaviours = case.get("id"), case.get("split"), case.get("behaviours")
+        texts = isinstance(name, str) and isinstance(split, str)
+        if not texts or not isinstance(behaviours, list):
+            raise KeyError("a case needs an id, a split and behaviours")
+        if name in demands:
+            raise ValueError(f"the case {name} is there twice")
+        demands[name] = len(behaviours)
+    known = set()
+    for trial in report.trials:
+        told = f"trial {trial.repetition} of {trial.case}"
+        if trial.case not in demands or len(trial.verdicts) < demands[trial.case]:
+            raise ValueError(f"{told} has not the verdicts of its case")
+        if (trial.case, trial.repetition) in known:
+            raise ValueError(f"{told} is there twice")
+        known.add((trial.case, trial.repetition))
 
 
 def by_split(results: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:

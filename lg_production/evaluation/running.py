@@ -6,11 +6,12 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import SuiteEmpty
 from .cases import Case, Suite
 from .claims import words_hash
+from .expectation import Verdict
 from .journal import Journal
+from .on_time import OutOfTime, begun, within
 from .outcome import Outcome
 from .playing import Price, play
 from .results import Report, Trial
@@ -39,11 +42,11 @@ class Runner:
     Each case is run `repeat` times, each time on a thread of its own, `workers` at once. With a
     `journal` a run that was killed goes on where it stood, if data, target and settings are the
     same, else `RunsDiffer`; whether the code is, only you know. What a case raises is its outcome.
-    `timeout`: seconds for a trial, and for each judge. `budget_usd` and `budget_tokens` are for
-    this call; they begin no trial once they are reached (those that run then may exceed them), nor,
-    where there is a budget of money, once a model has answered or a trial was cut off at a cost
-    that nobody knows. `price` tells what an answer of a model costs. `judges` grade every trial;
-    grades do not decide whether it passed. Raises `SuiteEmpty`.
+    `timeout`: seconds for the agent, and for each judge after it. `budget_usd` and `budget_tokens`
+    are for this call of `run`: no trial begins once they are reached (those that run then may
+    exceed them), nor, with a budget of money, after a trial whose price is unknown. Tokens that no
+    model tells are not counted. `price` tells what an answer of a model costs. `judges` grade
+    every trial; grades do not decide whether it passed. Raises `SuiteEmpty`.
     """
 
     def __init__(
@@ -65,6 +68,10 @@ class Runner:
             raise SuiteEmpty(f"({suite.name} {suite.version})")
         if repeat < 1 or workers < 1:
             raise ValueError("repeat and workers are at least 1")
+        if timeout is not None and not 0 < timeout <= threading.TIMEOUT_MAX:
+            raise ValueError(f"a timeout is a number of seconds above 0, not {timeout}")
+        if budget_usd is not None and (budget_usd.is_nan() or budget_usd < 0):
+            raise ValueError(f"a budget is 0 or more, not {budget_usd}")
         self.target: Target = target_of(target)
         self.suite, self.repeat, self.workers, self.timeout = suite, repeat, workers, timeout
         self.budget_usd, self.budget_tokens, self.price = budget_usd, budget_tokens, price
@@ -108,12 +115,11 @@ class Runner:
     def _run(self, done: list[Trial], journal: Journal | None) -> str:
         """Run what is left, and say why not all of it was run; "" if it was."""
         left, running, known = iter(self._jobs(done)), set[Future[Trial]](), len(done)
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="eval")
         try:
             while True:
                 over = self._over(done[known:])
                 room = 0 if over else self.workers - len(running)
-                running |= {pool.submit(self.trial, *job) for job in islice(left, room)}
+                running |= {begun(partial(self.trial, *job), "eval") for job in islice(left, room)}
                 if not running:
                     return "" if next(left, None) is None else over
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -121,8 +127,6 @@ class Runner:
                     self._keep(one.result(), done, journal)
         except KeyboardInterrupt:
             return "interrupted"
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def _keep(self, trial: Trial, done: list[Trial], journal: Journal | None) -> None:
         if journal is not None:
@@ -134,8 +138,9 @@ class Runner:
     def trial(self, case: Case, repetition: int) -> Trial:
         """One trial of a case, judged."""
         outcome = play(self.target, case, price=self.price, timeout=self.timeout)
+        verdicts = checked(case, outcome, self.timeout)
         grades = tuple(graded_by(judge, case, outcome, self.timeout) for judge in self.judges)
-        return Trial(case.id, repetition, outcome, case.check(outcome), grades)
+        return Trial(case.id, repetition, outcome, verdicts, grades)
 
     def _over(self, done: Sequence[Trial]) -> str:
         """Which budget forbids another trial: "budget", "price" if nobody knows, or ""."""
@@ -144,7 +149,7 @@ class Runner:
             return "budget"
         if self.budget_usd is None:
             return ""
-        if any(o.usd is None and (o.tokens or o.steps or o.ended == "error") for o in outcomes):
+        if any(o.usd is None and (o.steps or o.ended == "error") for o in outcomes):
             return "price"
         usd = sum((o.usd or Decimal(0) for o in outcomes), Decimal(0))
         return "budget" if usd >= self.budget_usd else ""
@@ -154,28 +159,28 @@ class Runner:
         return sorted(done, key=lambda trial: (place[trial.case], trial.repetition))
 
 
+def checked(case: Case, outcome: Outcome, timeout: float | None) -> tuple[Verdict, ...]:
+    """The verdicts on an outcome. One that takes too long is not passed."""
+    try:
+        return within(timeout, lambda: case.check(outcome), f"check {case.id}")
+    except OutOfTime:
+        why = f"It could not be checked within {timeout:g} s."
+        return tuple(Verdict(one.spelled, False, why) for one in case.behaviours)
+
+
 def graded_by(
     judge: Judge, case: Case, outcome: Outcome, timeout: float | None = None
 ) -> dict[str, Any]:
     """A judge's grade as JSON. One who fails gives none, and that is counted: never a 0."""
-    found: list[dict[str, Any]] = []
-
-    def grade() -> None:
-        try:
-            found.append(asdict(judge.grade(case, outcome)))
-        except BaseException as error:  # noqa: BLE001 - a stranger's model may raise anything
-            found.append(ungraded(judge, type(error).__name__))
-
-    worker = threading.Thread(target=grade, daemon=True, name=f"judge {case.id}")
-    worker.start()
-    worker.join(timeout)
-    return found[0] if found else ungraded(judge, f"it took longer than {timeout:g} s")
-
-
-def ungraded(judge: Judge, why: str) -> dict[str, Any]:
-    """The grade that is missing."""
-    told = {"score": None, "reason": f"the judge failed: {why}", "raw_hash": "", "tokens": 0}
-    return {**told, "pin": judge.pin.hash}
+    try:
+        return asdict(within(timeout, lambda: judge.grade(case, outcome), f"judge {case.id}"))
+    except KeyboardInterrupt:
+        raise
+    except OutOfTime:
+        reason = f"the judge took longer than {timeout:g} s"
+    except BaseException as error:  # noqa: BLE001 - a stranger's model may raise anything
+        reason = f"the judge failed: {type(error).__name__}"
+    return {"score": None, "reason": reason, "raw_hash": "", "pin": judge.pin.hash, "tokens": 0}
 
 
 def pin_of(judge: Judge) -> dict[str, Any]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import StateGraph
@@ -19,76 +26,122 @@ from langgraph.pregel import Pregel
 from ..errors import TargetUnknown
 from .cases import Case
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something to run cases on, by a name that stands in reports.
 
-    `made(case)` gives, for one trial, a graph that can be invoked, or what a run already gave.
+    `made(case, loop)` gives, for one trial, a graph that can be invoked, or what a run already
+    gave. `awaited`: whether the graph must be run by `ainvoke`; None: if a node, a tool or a
+    conditional edge is a coroutine. Middleware that can only be awaited needs True.
     """
 
     name: str
     it: Any
+    awaited: bool | None = None
 
     @contextmanager
-    def made(self, case: Case) -> Iterator[Any]:
+    def made(self, case: Case, loop: asyncio.Runner) -> Iterator[Any]:
         """The graph for a trial; what belongs to it is closed afterwards."""
         found = self.it
         if not isinstance(found, StateGraph) and not hasattr(found, "invoke") and callable(found):
             found = found(case) if takes_case(found) else found()
         if inspect.isawaitable(found):
-            found = asyncio.run(awaited(found))
-        if isinstance(found, AbstractContextManager):
-            with found as inside:
-                yield runnable(inside)
-        else:
-            yield runnable(found)
+            found = loop.run(_result(found))
+        if isinstance(found, AbstractAsyncContextManager):
+            found = _entered(found, loop)
+        block = found if isinstance(found, AbstractContextManager) else nullcontext(found)
+        with block as inside:
+            yield runnable(inside)
 
 
-def target_of(spec: Any, name: str = "") -> Target:
+async def _result(waiting: Awaitable[T]) -> T:
+    return await waiting
+
+
+@contextmanager
+def _entered(block: AbstractAsyncContextManager[T], loop: asyncio.Runner) -> Iterator[T]:
+    inside = loop.run(_result(block.__aenter__()))
+    try:
+        yield inside
+    except BaseException as error:
+        if not loop.run(_result(block.__aexit__(type(error), error, error.__traceback__))):
+            raise
+    else:
+        loop.run(_result(block.__aexit__(None, None, None)))
+
+
+def target_of(spec: Any, name: str = "", *, awaited: bool | None = None) -> Target:
     """A target from "module:attribute" or "file.py:attribute", or from the thing itself.
 
     That is a compiled graph, a `StateGraph` (it gets a saver in memory), a function or context
     manager that gives one, with the case as its argument or without, or a function that runs the
-    case itself and returns a state or an `Outcome`. Raises `TargetUnknown`.
+    case itself and returns a state or an `Outcome`. Functions may be coroutines. `awaited` is that
+    of `Target`. Raises `TargetUnknown`.
     """
     if isinstance(spec, Target):
         return spec
     if isinstance(spec, str):
-        return Target(name or spec, imported(spec))
+        return Target(name or spec, imported(spec), awaited)
     if not isinstance(spec, Pregel | StateGraph) and not callable(spec):
         raise TargetUnknown(f"({type(spec).__name__} is none)")
     own = getattr(spec, "__qualname__", None) or getattr(spec, "name", None)
     module = getattr(spec, "__module__", "") if hasattr(spec, "__qualname__") else ""
-    return Target(name or ":".join(filter(None, (module, own or type(spec).__name__))), spec)
+    called = ":".join(filter(None, (module, own or type(spec).__name__)))
+    return Target(name or called, spec, awaited)
 
 
 def imported(spec: str) -> Any:
-    """What "module:attribute" names. Raises `TargetUnknown`, and whatever the module raises."""
+    """What "module:attribute" or "file.py:attribute" names; the file may be anywhere.
+
+    Raises `TargetUnknown`, and whatever the module raises.
+    """
     path, _, attribute = spec.rpartition(":")
-    file = Path(path)
-    if file.is_absolute() and file.suffix == ".py":
-        sys.path.insert(0, str(file.parent))
-        path = file.stem
     if not path or not attribute:
         raise TargetUnknown(f"({spec!r} is not module:attribute)")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    name = path.removesuffix(".py").removeprefix("./").replace("/", ".")
+    file = Path(path).resolve()
+    if path.endswith(".py") and not file.is_relative_to(Path.cwd()):
+        module = _elsewhere(file)
+    else:
+        inside = file.relative_to(Path.cwd()).as_posix() if path.endswith(".py") else path
+        module = _module(inside.removesuffix(".py").replace("/", "."))
+    if not hasattr(module, attribute):
+        raise TargetUnknown(f"({path} has no {attribute!r})")
+    return getattr(module, attribute)
+
+
+def _module(name: str) -> Any:
     try:
-        module = importlib.import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
             raise TargetUnknown(f"(there is no module {name!r} here)") from None
         raise
-    if not hasattr(module, attribute):
-        raise TargetUnknown(f"({name} has no {attribute!r})")
-    return getattr(module, attribute)
 
 
-async def awaited(given: Awaitable[Any]) -> Any:
-    """What an async function gives."""
-    return await given
+def _elsewhere(file: Path) -> Any:
+    """The module in a file that is not below this folder. It may import its neighbours."""
+    if not file.is_file():
+        raise TargetUnknown(f"(there is no file {file})")
+    name = f"{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    found = importlib.util.spec_from_file_location(name, file)
+    if found is None or found.loader is None:
+        raise TargetUnknown(f"({file} cannot be imported)")
+    module = sys.modules[name] = importlib.util.module_from_spec(found)
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def takes_case(function: Callable[..., Any]) -> bool:
@@ -110,18 +163,20 @@ def runnable(found: Any) -> Any:
     return found
 
 
-@contextmanager
-def invoker(graph: Any) -> Iterator[Callable[..., Any]]:
-    """Its `invoke`; for a graph with async nodes or tools, `ainvoke` on a loop for this block."""
-    if not isinstance(graph, Pregel) or not async_only(graph):
-        yield graph.invoke
-        return
-    with asyncio.Runner() as loop:
-        yield lambda *given, **settings: loop.run(graph.ainvoke(*given, **settings))
+def invoker(graph: Any, loop: asyncio.Runner, awaited: bool | None = None) -> Callable[..., Any]:
+    """Its `invoke`; `ainvoke` on this loop if it is to be awaited, or nothing else will do."""
+    if awaited is None:
+        awaited = isinstance(graph, Pregel) and async_only(graph)
+    if not awaited:
+        found: Callable[..., Any] = graph.invoke
+        return found
+    return lambda *given, **settings: loop.run(_result(graph.ainvoke(*given, **settings)))
 
 
 def async_only(graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Whether some node, or tool of a `ToolNode`, can be awaited and not called."""
+    """Whether some node, conditional edge or tool can be awaited and not called."""
+    if any(_awaited(path, "afunc") for path in _routes(graph)):
+        return True
     for node in graph.nodes.values():
         bound = node.bound
         tools = getattr(bound, "tools_by_name", {}).values()
@@ -129,8 +184,12 @@ def async_only(graph: Pregel[Any, Any, Any, Any]) -> bool:
             return True
         if _awaited(bound, "afunc") or any(_awaited(tool, "coroutine") for tool in tools):
             return True
-    branches = getattr(getattr(graph, "builder", None), "branches", {}).values()
-    return any(_awaited(one.path, "afunc") for ends in branches for one in ends.values())
+    return False
+
+
+def _routes(graph: Any) -> Iterable[Any]:
+    branches = getattr(getattr(graph, "builder", None), "branches", {})
+    return [branch.path for named in branches.values() for branch in named.values()]
 
 
 def _awaited(runs: Any, name: str) -> bool:

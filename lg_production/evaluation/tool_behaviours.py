@@ -62,6 +62,8 @@ class Uses(Expectation):
     def _possible(self) -> Self:
         if self.at_most is not None and self.at_most < self.at_least:
             raise ValueError(f"at_most {self.at_most} is below at_least {self.at_least}")
+        if self.at_most is None and self.at_least == 0:
+            raise ValueError("at_least 0 holds whatever is called: give at_most as well")
         return self
 
     def short(self) -> str:

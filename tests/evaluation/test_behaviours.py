@@ -1,7 +1,11 @@
 """Declared behaviours, and the verdicts that they pass."""
 
+import json
 import re
+import subprocess
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -14,11 +18,12 @@ from lg_production.evaluation.behaviours import (
     Ends,
     Mentions,
     Trajectory,
+    Uses,
     Verdict,
 )
 from lg_production.evaluation.calls import MISSING, pairs, same, value_at
 from lg_production.evaluation.outcome import Outcome, ToolUse
-from lg_production.evaluation.patterns import MOST_TEXT, checked, search
+from lg_production.evaluation.patterns import LENGTHS, checked, most_searched, search
 from lg_production.evaluation.texts import finds, normal
 from tests.evaluation.test_cases import BEHAVIOURS
 from tests.evaluation.test_outcome import JSON, OUTCOMES, TEXT, USES
@@ -273,8 +278,10 @@ def test_one_spelling_is_its_own(text):
 # ----------------------------------------------------------------------------------- patterns
 @pytest.mark.parametrize(
     "pattern",
-    ["(a+)+", "(a*)*b", "(?:a|b)+", "(a?){20}", "((a|b)c)*", "(?P<x>\\d+,?)+", "([a-z]+ )*", ".*x.*y",
-     "[^a]*b[^c]+", "(?x)a b", "(", "a" * 1_001, "a+b+c+d+e+", "[", "*", "(?<=a+)b", "\\", "(?P<1>a)"],
+    ["(a+)+", "(a*)*b", "(a?){20}b", "(?P<x>\\d+,?)+", "([a-z]+ )*", ".*x.*y", "[^a]*b[^c]+", "(?x)a b",
+     "(", "a" * 1_001, "[", "*", "(?<=a+)b", "\\", "(?P<1>a)", "\\w*\\w*\\w*\\w*!", "\\d*\\d*\\d*\\d*x",
+     ".{0,80}" * 5 + "x", "a?" * 28 + "a" * 28 + "$", "(?:a|ab|abc)*x", "(a|b|ab)(a|b|ab)?" * 12 + "x",
+     "(?:x.*)?y.*z", "(.*)\\1x", "(?=.*a.*b)", "(?i)k*\u212a*x", "(?a)\\W*\u00e9*x", "[\u0430-\u044f]*\u0431*x"],
 )  # fmt: skip
 def test_a_pattern_that_could_take_for_ever_is_refused(pattern):
     """When it is read, not when a model has said something long."""
@@ -287,7 +294,9 @@ def test_a_pattern_that_could_take_for_ever_is_refused(pattern):
 @pytest.mark.parametrize(
     "pattern",
     ["BA\\d+", "(?i)rome|paris", "^R-\\d{4,8}$", "total:\\s*(\\d+)", "Rome.{0,80}BA117", "[a(+]+b",
-     "(?:,\\d{3})+", "\\(a+\\)+", "(?=.*x)y", "(a|b)?c", "(?P<n>ab)+", "[]a|]+", "(?<!a)b", ".*x.{0,9}y"],
+     "(?:,\\d{3})+", "\\(a+\\)+", "(?=.*x)y", "(a|b)?c", "(?P<n>ab)+", "[]a|]+", "(?<!a)b", ".*x.{0,9}y",
+     "(?:a|b)+", "((a|b)c)*", "a+b+c+d+e+", "\\s*\\w+\\s*=\\s*\\w+", "\\b\\d+(?:\\.\\d+)?\\s*(EUR|USD|%)",
+     "(\\d{1,3}\\.){3}\\d{1,3}", "\\w+@\\w+\\.\\w+", "a++b", "(?>a+)b", "(a)?(?(1)b|c)"],
 )  # fmt: skip
 def test_a_pattern_that_is_fast_is_taken(pattern):
     """Sets, escapes and groups that say one thing are no trouble."""
@@ -305,18 +314,62 @@ def test_a_pattern_is_refused_with_a_sentence_or_searched_in_time(pattern):
     else:
         told = "taken"
 
-    search(taken, "a" * 200 + "!")
+    search(taken, ("a" * 2_000 + "!")[: most_searched(taken)])
     assert told
 
 
 def test_a_text_that_is_too_long_to_be_searched_does_not_pass():
     """Neither what it must say nor what it must not is known."""
-    long = Outcome("x" * (MOST_TEXT + 1) + " BA117")
+    long = Outcome("x" * (most_searched(".*y") + 1) + " BA117")
 
-    assert "too long to be searched" in verdict("mentions", long, regex="BA\\d+").why
-    assert "too long to be searched" in verdict("never_mentions", long, regex="LH\\d+").why
-    assert verdict("mentions", long, regex="BA117").passed
+    assert "too long to be searched" in verdict("mentions", long, regex=".*y").why
+    assert "too long to be searched" in verdict("never_mentions", long, regex="z.*y").why
+    assert verdict("mentions", long, regex="BA\\d+").passed
     assert "too long" in verdict("never_mentions", Outcome("x" * 100_001), any_of="y").why
+
+
+HOSTILE = """
+from lg_production.evaluation.patterns import checked, most_searched, search
+for pattern in {patterns!r}:
+    longest = most_searched(checked(pattern))
+    for text in "a", "a1", "[1":
+        search(pattern, (text * longest)[:longest], ignore_case=True)
+"""
+
+
+def test_the_longest_text_of_every_pattern_that_is_taken_is_searched():
+    """In a process of its own: what the engine has begun, nobody can stop."""
+    patterns = [".*x.{0,9}y", "\\w+\\s+\\w+x", "(a|b)*x", "a{0,80}[a-c]{0,80}x", "\\w?\\w*\\s!",
+                ".{2,4}(a|b){0,9}(a|b)+!", "a+b+c+d+e+", "\\[\\d+\\](?=[\\s\\S]{0,2000}\\[\\d+\\] T)"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", HOSTILE.format(patterns=patterns)], timeout=250, check=False
+    )
+
+    assert 0 == done.returncode
+
+
+def test_every_pattern_of_the_golden_data_is_taken():
+    """And a text of 5,000 characters can be searched with each."""
+    found = [
+        pattern
+        for file in (Path(__file__).parents[2] / "evals" / "golden").rglob("*.jsonl")
+        for line in file.read_text().splitlines()
+        for behaviour in json.loads(line).get("behaviours", ())
+        for pattern in (behaviour.get("regex"), *behaviour.get("matches", {}).values())
+        if pattern
+    ]
+
+    assert [] == [one for one in found if most_searched(checked(one)) < 5_000]
+    assert len(found) > 20
+    assert 2_000 == LENGTHS[-1]
+
+
+def test_a_use_that_holds_whatever_is_called_is_refused():
+    """At least no call, and no most: that asks for nothing."""
+    with pytest.raises(ValidationError, match="give at_most as well"):
+        Uses(tool="book", at_least=0)
+
+    assert 3 == Uses(tool="book", at_least=0, at_most=3).at_most
 
 
 # --------------------------------------------------------------------------------- all of them

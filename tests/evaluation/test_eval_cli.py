@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
+from unittest import mock
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -91,9 +93,9 @@ def test_a_part_is_chosen_and_repeated(golden):
 
 
 def test_a_budget_that_is_used_up_is_exit_code_3_and_the_same_command_goes_on(golden):
-    """Nothing that was run is run again."""
+    """Nothing that was run is run again; and the budget is that of one command."""
     first = run("run", "trips", "--workers", 1, "--budget-tokens", 1)
-    second = run("run", "trips", "--workers", 1)
+    second = run("run", "trips", "--workers", 1, "--budget-tokens", 1)
 
     assert (3, 0) == (first.exit_code, second.exit_code)
     assert "The same command goes on" in first.output
@@ -103,10 +105,10 @@ def test_another_run_neither_goes_on_with_one_that_was_cut_off_nor_disturbs_it(g
     """A run is its data, target and settings; `--fresh` begins it anew."""
     run("run", "trips", "--workers", 1, "--budget-tokens", 1)
     other = run("run", "trips", "--workers", 1, "--repeat", 2)
-    stopped = run("run", "trips", "--workers", 1)
+    stopped = run("run", "trips", "--workers", 1, "--budget-tokens", 0)
     anew = run("run", "trips", "--workers", 1, "--budget-tokens", 1, "--fresh")
 
-    assert (0, 0, 3) == (other.exit_code, stopped.exit_code, anew.exit_code)
+    assert (0, 3, 3) == (other.exit_code, stopped.exit_code, anew.exit_code)
     assert "Going on" not in other.output
     assert "1 trials are known" in " ".join(stopped.output.split())
     assert "Going on" not in anew.output
@@ -121,12 +123,15 @@ def test_another_run_neither_goes_on_with_one_that_was_cut_off_nor_disturbs_it(g
         (("run", "trips", "--graph", "no.module:x"), "there is no module"),
         (("run", "trips", "--graph", "broken:x"), "cannot be imported. ZeroDivisionError"),
         (("run", "trips", "--graph", "exiting:x"), "cannot be imported. SystemExit"),
-        (("run", "trips", "--timeout", "inf"), "timeout"),
-        (("run", "trips", "--json", "."), "Is a directory"),
         (("run", "trips", "--judge", "json:dumps"), "makes no Judge. TypeError"),
         (("run", "trips", "--max-drop", "0.1"), "--before FILE"),
         (("run", "trips", "--version", "v9"), "v9"),
         (("run", "trips", "--min-pass", "95"), "between 0 and 1"),
+        (("run", "trips", "--timeout", "inf"), "a number of seconds above 0, not inf"),
+        (("run", "trips", "--graph", "leaves:x"), "cannot be imported. SystemExit"),
+        (("run", "trips", "--graph", "dies:x"), "cannot be imported. BaseException"),
+        (("run", "trips", "--judge", "sys:exit"), "makes no Judge. SystemExit"),
+        (("run", "trips", "--graph", "/no/such/file.py:x"), "there is no file /no/such/file.py"),
         (("compare", "a.json", "b.json"), "no report of an evaluation"),
         (("check", "nothing"), "no suite"),
         (("promote", "t", "--suite", "trips", "--id", "x", "--split", "sad"), "a split is one of"),
@@ -136,21 +141,117 @@ def test_bad_input_is_exit_code_2_and_a_sentence(golden, tmp_path, arguments, to
     """Not a traceback, and not the exit code of a gate."""
     (tmp_path / "broken.py").write_text("1 / 0")
     (tmp_path / "exiting.py").write_text("raise SystemExit(0)")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(0)")
+    (tmp_path / "dies.py").write_text("raise BaseException")
     found = run(*arguments)
 
     assert 2 == found.exit_code
     assert told in " ".join(found.output.split())
 
 
-def test_a_baseline_of_other_data_is_refused_before_anything_is_run(golden, tmp_path):
-    """What was paid for would be lost."""
-    run("run", "trips", "--split", "edge", "--json", "edge.json")
-    found = run("run", "trips", "--before", "edge.json", "--json", "new.json")
+@pytest.fixture
+def counting(golden, tmp_path, monkeypatch):
+    """A target that notes that it was run, in a file somewhere else."""
+    folder = tmp_path / "else where"
+    folder.mkdir()
+    (folder / "neighbour_of_it.py").write_text("ANSWER = {'messages': [('ai', 'hello')]}")
+    (folder / "counts.py").write_text(
+        "from pathlib import Path\nfrom neighbour_of_it import ANSWER\n"
+        "def target(case):\n    Path(f'ran-{case.id}').touch()\n    return ANSWER\n"
+    )
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    (tmp_path / "below" / "evals").symlink_to(tmp_path / "evals")
+    monkeypatch.syspath_prepend(str(tmp_path / "below"))
+    return f"{folder}/counts.py:target"
 
-    assert 2 == found.exit_code
-    assert "is of other data" in " ".join(found.output.split())
-    assert "trials" not in found.output
-    assert not (tmp_path / "new.json").exists()
+
+def runs() -> int:
+    """How many cases were run since the last look."""
+    found = list(Path().glob("ran-*"))
+    for one in found:
+        one.unlink()
+    return len(found)
+
+
+def test_a_graph_in_a_file_may_be_anywhere(counting):
+    """By its absolute path or by one that leads out of the folder; it finds its neighbours."""
+    for graph in (counting, "../else where/counts.py:target"):
+        assert (0, 3) == (run("run", "trips", "--graph", graph).exit_code, runs())
+
+
+def test_what_would_fail_when_a_run_has_ended_is_refused_before_it_begins(counting, golden):
+    """Another's report to compare with, and a place where nothing can be written."""
+    run("run", "trips", "--json", "a.json")
+    (golden / "v1" / "edge.jsonl").write_text(
+        json.dumps(row(id="c", input="other", behaviours=GOOD))
+    )
+    Path("folder").mkdir()
+    Path("file").write_text("")
+    begin = ("run", "trips", "--graph", counting, "--json", "new.json")
+    refused = [
+        run(*begin, "--before", "a.json"),
+        run("run", "trips", "--graph", counting, "--json", "folder"),
+        run(*begin, "--html", "folder"),
+        run(*begin, "--junit", "file/r.xml"),
+    ]
+
+    assert ([2, 2, 2, 2], 0) == ([one.exit_code for one in refused], runs())
+    assert "differ in c" in " ".join(refused[0].output.split())
+    assert not Path("new.json").exists()
+
+
+def test_a_run_that_could_not_be_written_goes_on_without_running_anything_again(
+    counting, monkeypatch
+):
+    """The journal is kept until the last file is written."""
+    with monkeypatch.context() as patch:
+        failing = mock.Mock(side_effect=AttributeError("an odd message"))
+        patch.setattr("lg_production.eval_cli.html", failing)
+        lost = run("run", "trips", "--graph", counting, "--json", "r.json", "--html", "r.html")
+    ran = runs()
+    again = run("run", "trips", "--graph", counting, "--html", "r.html")
+
+    assert (1, 3) == (lost.exit_code, ran)
+    assert (0, 0) == (again.exit_code, runs())
+    assert Path("r.json").exists()
+    assert "3 trials are known" in " ".join(again.output.split())
+
+
+def test_a_graph_can_be_awaited_on_request(golden, tmp_path):
+    """Where nobody can see that it must be."""
+    (tmp_path / "only_awaited.py").write_text(
+        "class Graph:\n"
+        "    def invoke(self, *_, **__): raise NotImplementedError('use ainvoke')\n"
+        "    async def ainvoke(self, *_, **__): return {'messages': [('ai', 'hello')]}\n"
+        "graph = Graph\n"
+    )
+    found = [run("run", "trips", "--graph", "only_awaited:graph", "--json", "r.json", *more)
+             for more in ((), ("--async",))]  # fmt: skip
+    stored = json.loads((tmp_path / "r.json").read_text())
+
+    assert [0, 0] == [one.exit_code for one in found]
+    assert "NotImplementedError" in found[0].output
+    assert ["hello"] * 3 == [trial["outcome"]["answer"] for trial in stored["trials"]]
+
+
+def test_a_judge_that_never_grades_and_answers_that_nobody_asks_for_are_told(golden, tmp_path):
+    """In the terminal, the JSON and the page."""
+    (tmp_path / "silent.py").write_text(
+        "from lg_production.evaluation import Judge\n"
+        "judge = Judge.of('a', 'mute', '2024-08-06', lambda *_: '', 'rubric')\n"
+    )
+    (golden / "v1" / "edge.jsonl").write_text(
+        json.dumps(row(id="c", behaviours=GOOD, answers=["yes"]))
+    )
+    found = run("run", "trips", "--judge", "silent:judge", "--json", "r.json", "--html", "r.html")
+    told = ["The judge mute gave no grade in 3 trials: its answer could not be read.",
+            "Not every answer was used of c: the agent asked less often."]  # fmt: skip
+
+    assert 0 == found.exit_code
+    assert told == json.loads((tmp_path / "r.json").read_text())["remarks"]
+    for place in (" ".join(found.output.split()), (tmp_path / "r.html").read_text()):
+        assert [True, True] == [one in place for one in told]
 
 
 def test_a_malformed_case_is_told_with_its_place(golden):

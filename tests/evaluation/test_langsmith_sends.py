@@ -49,7 +49,7 @@ from lg_production.evaluation.scripted import ScriptedChatModel
 from lg_production.evaluation.targets import target_of
 from tests.evaluation.agent_for_tests import builder, case, suite
 
-model = ScriptedChatModel(lambda _: "reason: fine\\nscore: 8")
+model = ScriptedChatModel(lambda _: "reason: fine\\nscore: 8", model_name="j-20260101")
 judge = Judge.of("acme", "j", "20260101", model, "Be fair.")
 target = target_of(builder)
 scores = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -86,30 +85,68 @@ def test_what_is_no_report_says_so(tmp_path, text):
         Report.read(file)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"cases": [{}]}, {"cases": [1, 2]}, {"hash": None}, {"stopped": 3}, {"trials": {"a": 1}},
-        {"trials.verdicts": []}, {"trials.verdicts": [{"behaviour": "x", "passed": "no"}]},
-        {"trials.case": "another"}, {"trials.repetition": "0"}, {"twice": True},
-    ],
-)  # fmt: skip
-def test_what_is_no_report_is_not_compared_with(tmp_path, change):
-    """A sentence, and no verdict made of half of it."""
-    behaviours = [{"kind": "uses", "tool": "book"}]
-    good = report([1, 0])
-    stored = json.loads(json.dumps(replace(good, cases=tuple(
-        {**one, "behaviours": behaviours} for one in good.cases
-    )).stored()))  # fmt: skip
-    for name, value in change.items():
-        if name == "twice":
-            stored["trials"] *= 2
-        elif name.startswith("trials."):
-            stored["trials"][0][name.removeprefix("trials.")] = value
-        else:
-            stored[name] = value
-    file = tmp_path / "report.json"
-    file.write_text(json.dumps(stored))
+def stored(**changes):
+    found = Runner(builder, suite(case("a", "x"), case("b", "y"))).run().stored()
+    return {**json.loads(json.dumps(found)), **changes}
 
+
+def twice(trials):
+    return [*trials, trials[0]]
+
+
+def changed(**changes):
+    return lambda found: [{**found[0], **changes}, *found[1:]]
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("cases", lambda _: [{}]),
+        ("cases", lambda _: [1, 2]),
+        ("cases", twice),
+        ("cases", changed(id=7)),
+        ("cases", changed(split=None)),
+        ("cases", changed(behaviours=None)),
+        ("hash", lambda _: None),
+        ("trials", twice),
+        ("trials", changed(case="z")),
+        ("trials", changed(repetition=-1)),
+        ("trials", changed(verdicts=[])),
+        ("trials", changed(verdicts=[{"behaviour": "uses", "passed": "no"}])),
+        ("trials", changed(verdicts=[{"behaviour": "uses", "passed": 1}])),
+        ("trials", changed(grades=[1])),
+        ("trials", changed(outcome={})),
+        ("settings", lambda _: 3),
+    ],
+)
+def test_a_report_that_does_not_fit_together_is_refused(tmp_path, field, change):
+    """It would be counted, and perhaps in favour of an agent that never ran."""
+    file, found = tmp_path / "r.json", stored()
+    file.write_text(json.dumps(found))
+    assert 2 == len(Report.read(file).trials)
+
+    file.write_text(json.dumps({**found, field: change(found[field])}))
+    with pytest.raises(ReportUnreadable, match=r"r\.json"):
+        Report.read(file)
+
+
+def test_a_report_that_is_nested_for_ever_is_refused(tmp_path):
+    """It is no crash."""
+    file = tmp_path / "r.json"
+    file.write_text("[" * 100_000)
     with pytest.raises(ReportUnreadable):
         Report.read(file)
+
+
+def test_answers_that_no_trial_asked_for_are_told():
+    """And those that one of them did, or an error prevented, are not."""
+    behaviours = {"kind": "ends", "ended": "done"}
+    cases = suite(
+        case("asked", "dear trip", behaviours, answers=["yes"]),
+        case("idle", "trip", behaviours, answers=["yes"]),
+        case("broken", "fail", behaviours, answers=["yes"]),
+    )
+
+    assert ["Not every answer was used of idle: the agent asked less often."] == (
+        Runner(builder, cases).run().remarks
+    )

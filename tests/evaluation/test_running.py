@@ -8,26 +8,27 @@ import subprocess
 import sys
 import threading
 from asyncio import CancelledError
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypedDict
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
-from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.graph.message import REMOVE_ALL_MESSAGES
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from lg_production.errors import RunsDiffer, SuiteEmpty, TargetUnknown
 from lg_production.evaluation import running
-from lg_production.evaluation.cases import Suite
+from lg_production.evaluation.cases import Case, Suite
 from lg_production.evaluation.judges import Judge
 from lg_production.evaluation.outcome import Outcome
 from lg_production.evaluation.results import Report
 from lg_production.evaluation.running import Runner
+from lg_production.evaluation.scripted import ScriptedChatModel
 from lg_production.evaluation.targets import async_only, target_of
 from tests.evaluation.agent_for_tests import NAME, builder, case, suite
 
@@ -63,7 +64,13 @@ def test_what_a_case_raises_is_its_outcome_and_nobody_elses():
     assert "RuntimeError: no airline" == report.trials[0].outcome.error
 
 
-@pytest.mark.parametrize("raised", [SystemExit(3), CancelledError(), RecursionError("deep")])
+class Weird(BaseException):
+    """What a test library may raise."""
+
+
+@pytest.mark.parametrize(
+    "raised", [SystemExit(3), CancelledError(), RecursionError("deep"), Weird("x")]
+)
 @pytest.mark.parametrize("timeout", [None, 20])
 def test_no_case_can_end_the_run(raised, timeout):
     """Not even one that leaves the process."""
@@ -85,70 +92,6 @@ def test_an_outcome_that_cannot_be_kept_is_an_error(tmp_path):
 
     assert "error" == report.trials[0].outcome.ended
     assert "socket" not in report.trials[0].outcome.state
-
-
-class Plain(TypedDict):
-    messages: list[Any]
-
-
-@pytest.mark.parametrize("said", ["hello", [{"role": "user", "content": "hello"}] * 5])
-def test_an_answer_is_found_wherever_the_graph_keeps_it(said):
-    """Without a reducer, over all that was given, or behind a summary of it."""
-
-    def instead(state: Any) -> Any:
-        return {"messages": [AIMessage("the answer is 42")]}
-
-    def over_all(state: Any) -> Any:
-        removed = RemoveMessage(id=REMOVE_ALL_MESSAGES)
-        return {"messages": [removed, HumanMessage("a summary"), AIMessage("the answer is 42")]}
-
-    def behind(state: Any) -> Any:
-        gone = [RemoveMessage(id=m.id) for m in state["messages"][:-1]]
-        return {"messages": [*gone, AIMessage("the answer is 42")]}
-
-    for kind, node in ((Plain, instead), (MessagesState, over_all), (MessagesState, behind)):
-        graph = StateGraph(kind)
-        graph.add_node("act", node)
-        graph.add_edge(START, "act")
-        wanted = {"kind": "mentions", "any_of": ["the answer is 42"]}
-        given = said if isinstance(said, str) else {"messages": said}
-        report = Runner(graph, suite(case("one", given, wanted))).run()
-
-        assert ("the answer is 42", 1) == (
-            report.trials[0].outcome.answer, report.trials[0].outcome.steps
-        )  # fmt: skip
-
-
-def test_a_function_that_must_be_awaited_is_awaited():
-    """It would pass with nothing done."""
-
-    async def target(case: Any) -> Any:
-        await asyncio.sleep(0)
-        return "the answer is 42"
-
-    report = Runner(target, suite(case("one", "x", {"kind": "mentions", "any_of": ["42"]}))).run()
-
-    assert {"one": (True, "done")} == ended(report)
-
-
-@pytest.mark.parametrize("odd", [42, {1, 2}, (n for n in "ab")])
-def test_what_a_function_gives_that_is_no_state_is_an_error(odd):
-    """It would pass whatever asks for nothing."""
-    done = {"kind": "ends", "ended": "done"}
-    report = Runner(lambda: odd, suite(case("one", "x", done))).run()
-
-    assert {"one": (False, "error")} == ended(report)
-
-
-def test_a_budget_is_that_of_a_call_and_the_same_call_goes_on(tmp_path):
-    """Until all is run: what an earlier one spent it does not spend again."""
-    runs = [
-        Runner(builder, suite(), workers=1, budget_tokens=100, journal=tmp_path / "j").run()
-        for _ in range(4)
-    ]
-
-    assert sorted(len(one.trials) for one in runs) == [len(one.trials) for one in runs]
-    assert (20, "") == (len(runs[-1].trials), runs[-1].stopped)
 
 
 def test_what_was_done_before_an_error_is_in_the_outcome():
@@ -192,6 +135,27 @@ def test_a_graph_that_can_only_be_awaited_is_awaited():
     assert ([True], 3, 1) == ([t.passed for t in report.trials], len(loops), len({*loops}))
     assert async_only(inner.compile())
     assert not async_only(builder().compile())
+
+
+def test_a_conditional_edge_that_can_only_be_awaited_is_awaited():
+    """Like a node; middleware must be said to be."""
+
+    async def route(state):
+        return END
+
+    class Waits(AgentMiddleware):
+        async def awrap_model_call(self, request, handler):
+            return await handler(request)
+
+    graph = builder().add_conditional_edges("act", route, [END])
+    agent = create_agent(ScriptedChatModel(["done"]), [], middleware=[Waits()])
+    done = {"kind": "ends", "ended": "done"}
+    found = [
+        Runner(target, suite(case("a", "x", done))).run().trials[0].passed
+        for target in (graph, target_of(agent), target_of(agent, awaited=True))
+    ]
+
+    assert [True, False, True] == found
 
 
 def test_judges_grade_and_have_no_say(tmp_path):
@@ -290,9 +254,90 @@ def test_a_budget_of_money_cannot_be_kept_without_prices():
     """So it does not go on: an unknown price is not 0."""
     unknown = Runner(builder, suite(), workers=1, budget_usd=Decimal(1)).run()
     free = Runner(lambda case: {"messages": []}, suite(), budget_usd=Decimal(1)).run()
+    silent = Runner(lambda case: "hello", suite(), workers=1, budget_usd=Decimal(1)).run()
+    mute = Runner(lambda case: [AIMessage("hello")], suite(), workers=1, budget_usd=Decimal(1),
+                  price=lambda _: None).run()  # fmt: skip
 
     assert ("price", 1) == (unknown.stopped, len(unknown.trials))
+    assert ("price", 1) == (mute.stopped, len(mute.trials))
+    assert ("", 20) == (silent.stopped, len(silent.trials))
     assert ("", 20) == (free.stopped, len(free.trials))
+
+
+class Hanging(ScriptedChatModel):
+    """Answers once, and never again."""
+
+    def _generate(self, messages, *more, **settings):
+        if len(messages) > 1:
+            threading.Event().wait(600)
+        return super()._generate(messages, *more, **settings)
+
+
+def test_what_a_trial_used_before_it_was_given_up_counts():
+    """Its tokens; and a model that owes an answer has an unknown price."""
+    model = Hanging(["Hello."], usage=(7, 3))
+    graph = StateGraph(MessagesState)
+    graph.add_node("one", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_node("two", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "one").add_edge("one", "two")
+    limits = {"workers": 1, "timeout": 5, "price": lambda _: Decimal("0.01")}
+    tokens = Runner(graph, suite(), budget_tokens=10, **limits).run()
+    money = Runner(graph, suite(), budget_usd=Decimal(1), **limits).run()
+
+    assert ("budget", 1, 10) == (tokens.stopped, len(tokens.trials), tokens.tokens)
+    assert ("price", 1) == (money.stopped, len(money.trials))
+    assert ("Hello.", "error", None) == (
+        (found := money.trials[0].outcome).answer, found.ended, found.usd,
+    )  # fmt: skip
+
+
+def test_a_budget_is_that_of_one_call(tmp_path):
+    """So the same call goes on until all is run."""
+    journal, counts = tmp_path / "j.jsonl", []
+    for _ in range(3):
+        report = Runner(builder, suite(), workers=1, budget_tokens=150, journal=journal).run()
+        counts.append((report.stopped, len(report.trials)))
+
+    assert [("budget", 8), ("budget", 16), ("", 20)] == counts
+
+
+def test_a_judge_that_hangs_gives_no_grade():
+    """The trial keeps what the agent did, and its verdicts."""
+
+    def hangs(system, data):
+        threading.Event().wait(600)
+
+    def leaves(system, data):
+        sys.exit(0)
+
+    judges = [Judge.of("a", "m", "2024-08-06", one, "Good?") for one in (hangs, leaves)]
+    trial = Runner(builder, suite(case("a", "x")), judges=judges, timeout=5).run().trials[0]
+
+    assert ("done", True, [None, None]) == (
+        trial.outcome.ended, trial.passed, [grade["score"] for grade in trial.grades],
+    )  # fmt: skip
+    assert ["the judge took longer than 5 s", "the judge failed: SystemExit"] == [
+        grade["reason"] for grade in trial.grades
+    ]
+
+
+def test_a_check_that_hangs_is_not_passed(monkeypatch):
+    """Nor does it hold up the others."""
+    monkeypatch.setattr(Case, "check", lambda *_: threading.Event().wait(600))
+    trial = Runner(builder, suite(case("a", "x")), timeout=5).run().trials[0]
+
+    assert [(False, "It could not be checked within 5 s.")] == [
+        (verdict.passed, verdict.why) for verdict in trial.verdicts
+    ]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_time_limit_is_a_number_of_seconds(timeout):
+    """What no clock can wait for is refused before anything is run."""
+    with pytest.raises(ValueError, match="above 0"):
+        Runner(builder, suite(), timeout=timeout)
+    with pytest.raises(ValueError, match="a budget is 0 or more"):
+        Runner(builder, suite(), budget_usd=Decimal("nan"))
 
 
 def test_an_interrupted_run_reports_what_has_ended():
@@ -316,14 +361,48 @@ def test_anything_that_makes_a_graph_is_a_target():
         yield builder().compile()
         closed.append(case.id)
 
+    @asynccontextmanager
+    async def later(case):
+        yield builder().compile()
+        closed.append("later")
+
+    async def makes():
+        return builder()
+
+    async def runs(case):
+        await asyncio.sleep(0)
+        return builder().compile().invoke(case.input)
+
     compiled = builder().compile()
-    for target in (builder, builder(), compiled, block, "tests.evaluation.agent_for_tests:builder",
+    for target in (builder, builder(), compiled, block, later, makes, runs, "tests.evaluation.agent_for_tests:builder",
                    "tests/evaluation/agent_for_tests.py:builder"):  # fmt: skip
-        report = Runner(target, suite(case("a", "dear", answers=["yes"]))).run()
+        said = "trip" if target is runs else "dear"
+        report = Runner(target, suite(case("a", said, answers=["yes"]))).run()
 
         assert [True] == [trial.passed for trial in report.trials]
 
-    assert ["a"] == closed
+    assert ["a", "later"] == closed
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 5, 2.5, b"x", {}, [], [1, 2], {1}, (x for x in "a"), object(), int]
+)
+def test_what_is_neither_a_graph_nor_a_state_is_an_error(odd):
+    """A function that forgets its return has not passed."""
+    ends = {"kind": "ends", "ended": "done"}
+    trial = Runner(lambda case: odd, suite(case("a", "x", ends))).run().trials[0]
+
+    assert ("error", False) == (trial.outcome.ended, trial.passed)
+    assert f"it gave {type(odd).__name__}" in trial.outcome.error
+    assert not Runner(dict, suite(case("a", "x", ends))).run().trials[0].passed
+
+
+@pytest.mark.parametrize("told", ["hi", AIMessage("hi"), [AIMessage("hi")], {"output": "hi"}])
+def test_a_function_may_give_an_answer_or_messages(told):
+    """As a graph may."""
+    wanted = {"kind": "mentions", "any_of": "hi"}
+
+    assert Runner(lambda case: told, suite(case("a", "x", wanted))).run().trials[0].passed
 
 
 @pytest.mark.parametrize("spec", ["nothing", "no.such.module:x", "tests.evaluation:nothing", 7])
