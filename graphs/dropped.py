@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from lg_production.core.wrappers import in_place_of
-
-SAYS = "It was not carried out: it waited for a person, and the conversation went on."
+SAYS = (
+    "{} has no answer: the conversation went on while it waited for a person, or was cut off. It "
+    "may have been carried out, or not: look before you ask for it again."
+)
 
 
 def answered(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -21,5 +22,11 @@ def answered(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     for message in messages:
         shown.append(message)
         calls = message.tool_calls if isinstance(message, AIMessage) else []
-        shown += [in_place_of(call, SAYS) for call in calls if call["id"] not in given]
+        shown += [unanswered(call["name"], call["id"]) for call in calls if call["id"] not in given]
     return shown
+
+
+def unanswered(name: str, call_id: str | None) -> ToolMessage:
+    """What the model is told of a call whose end it will not hear."""
+    said = SAYS.format(name)
+    return ToolMessage(said, name=name, tool_call_id=call_id or "", status="error")

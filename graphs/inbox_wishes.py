@@ -35,7 +35,7 @@ def wished(messages: Sequence[BaseMessage]) -> tuple[str, Sequence[BaseMessage]]
     human = [n for n, m in enumerate(messages) if isinstance(m, HumanMessage)]
     last = max((n for n in human if channel_of(messages[n]) == "user"), default=None)
     if last is None:
-        return "", []
+        return "", messages
     notes = [messages[n] for n in human if n < last and channel_of(messages[n]) != "user"]
     return messages[last].text, [messages[last], *notes, *messages[last + 1 :]]
 

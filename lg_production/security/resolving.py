@@ -156,6 +156,8 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         )
 
 
+TARGET = re.compile(rb"/[!-~]*|\*")
+"""A target that names no host: a path, or all of a server."""
 AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 
 
@@ -167,11 +169,15 @@ def _refuse_another(request: httpx.Request, pin: Pinned) -> None:
     """
     asked = request.headers.get_list("host")
     sni, target = request.extensions.get("sni_hostname"), request.extensions.get("target", b"/")
-    shaped = isinstance(target, str | bytes)
-    begins = shaped and (target[:1] in (b"/", "/") or target in (b"*", "*"))
     named = [*asked, *([str(sni)] if sni is not None else [])]
-    if len(asked) > 1 or not begins or not all(_is_at(name, pin) for name in named):
+    if len(asked) > 1 or not _is_path(target) or not all(_is_at(name, pin) for name in named):
         raise EgressDenied("(the request names another host than its URL)", reason="other_host")
+
+
+def _is_path(target: Any) -> bool:
+    """Whether a target names no host. What is neither text nor bytes is no target."""
+    raw = target.encode("utf-8", "surrogatepass") if isinstance(target, str) else target
+    return isinstance(raw, bytes) and TARGET.fullmatch(raw) is not None
 
 
 def _is_at(authority: str, pin: Pinned) -> bool:

@@ -370,14 +370,14 @@ def test_a_folder_that_its_user_forbids_is_not_planned(database, peaceful):
     assert mail_id in [letter.id for letter in peaceful.box.letters()]
 
 
-def test_a_call_that_its_user_has_left_behind_is_told_as_not_carried_out(graph, own):
+def test_a_call_that_its_user_has_left_behind_is_told_to_have_no_answer(graph, own):
     """A provider takes no call without an answer."""
     held = wishing(graph, "Summarise my mail.")
     (call,) = held["messages"][-1].tool_calls
     shown = answered([*held["messages"], HumanMessage("And now?")])
 
     assert call["id"] == shown[-2].tool_call_id
-    assert "not carried out" in shown[-2].text
+    assert "has no answer" in shown[-2].text
     assert [] == own.post.sent()
 
 

@@ -588,6 +588,10 @@ OTHERS = {
     "another name in TLS": {"extensions": {"sni_hostname": "evil.com"}},
     "a whole URL as target": {"extensions": {"target": b"http://evil.com/"}},
     "an authority as target": {"extensions": {"target": b"evil.com:443"}},
+    "no target": {"extensions": {"target": None}},
+    "a number as target": {"extensions": {"target": 5}},
+    "two lines as target": {"extensions": {"target": b"/\r\nHost: evil.com"}},
+    "no ASCII as target": {"extensions": {"target": "/\ud800"}},
 }
 
 
