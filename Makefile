@@ -7,7 +7,7 @@ IN := cd $(ROOT) &&
 PY := $(IN) .venv/bin/python
 READY := $(ROOT).venv/.ready
 # What each suite must surely pass: the bound of its interval, rounded down. One more failure is below.
-GATES := booking:0.82 inbox:0.87 research:0.75
+GATES := booking:0.82 inbox:0.88 research:0.75
 
 .PHONY: help setup demo test test-browser lint studio walks torture bench evals evals-agentdojo evals-drift evals-golden evals-oversight evals-tau2 evals-detection train-detector notebooks
 help: ## show this
