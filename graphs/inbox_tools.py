@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool, ToolException, tool
 from langgraph.prebuilt import InjectedState
 from typing_extensions import TypedDict  # pydantic demands it on Python 3.11
 
-from graphs.inbox_sending import is_meant, sending
+from graphs.inbox_sending import is_meant, sending, stands_in
 from graphs.letters import Letter, shown
 from graphs.mail import Mail, compose
 from graphs.maildir import DRAFTS, INBOX
@@ -98,7 +98,8 @@ def inbox_tools(mail: Mail, suspicious: Callable[[str], bool] = harmless) -> lis
             if len(wanted) > 1 and wanted in n.casefold()
         ]
         text = "\n".join(f"{c['name']} <{c['email']}>" for c in found) or "Nobody."
-        return text, [one for one in found if is_meant(one["name"], state)]
+        asked = [one for one in found if stands_in(wanted, one["name"].casefold())]
+        return text, [one for one in asked if is_meant(one["name"], state)]
 
     for each in (list_mails, search_mails, read_mail, find_contact):
         each.metadata = {"readOnlyHint": True}

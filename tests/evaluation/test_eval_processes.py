@@ -13,7 +13,7 @@ import pytest
 
 from tests.evaluation.case_for_tests import row
 
-LONG = 200
+LONG = 240
 """Seconds after which a process that should have ended has not."""
 AGENT = '''
 import sys, time
