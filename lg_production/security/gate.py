@@ -143,8 +143,9 @@ class GatePolicy(BaseModel):
         plan: Plan | None,
     ) -> Iterator[Sink]:  # fmt: skip
         """The sink values that nothing anchors: neither the thread, nor the plan."""
+        fixed = plan.fixed(tool, arguments) if plan else frozenset()
         for sink in values:
-            if ground.anchor(sink) or (plan and plan.fixes(tool, sink.top, arguments)):
+            if sink.top in fixed or ground.anchor(sink):
                 continue
             sources = plan.sources(tool, sink.top, arguments) if plan else ()
             if not (sources and ground.is_only(sink, sources)):

@@ -65,9 +65,9 @@ class Plan(BaseModel):
         json.dumps(self.model_dump(mode="json"))
         return self
 
-    def fixes(self, tool: str, argument: str, arguments: Mapping[str, Any]) -> bool:
-        """Whether the plan itself gives this argument of this call, and all that is in it."""
-        return any(argument in step.arguments for step in self._fitting(tool, arguments))
+    def fixed(self, tool: str, arguments: Mapping[str, Any]) -> frozenset[str]:
+        """The arguments of this call that the plan itself gives, with all that is in them."""
+        return frozenset(name for step in self._fitting(tool, arguments) for name in step.arguments)
 
     def sources(self, tool: str, argument: str, arguments: Mapping[str, Any]) -> frozenset[str]:
         """The tools from whose results this argument's address may be taken."""
