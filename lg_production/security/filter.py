@@ -13,7 +13,7 @@ from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, Send
 
 from ..core.answers import Answer, Unreadable, read_answer
 from ..core.events import Event, Observer
@@ -35,7 +35,7 @@ from .filtering import (
     treated,
 )  # fmt: skip
 from .held import has_run
-from .questions import is_for_another
+from .questions import answered
 from .results import each
 
 SHOWN = 20_000
@@ -132,16 +132,8 @@ class InjectionFilter(ToolWrapper):
         return changed, waiting
 
     def _ask(self, waiting: Sequence[BaseMessage]) -> dict[str, list[BaseMessage]]:
-        problem = ""
-        while True:
-            answer = interrupt(question(waiting, problem))
-            if is_for_another():
-                problem = "it was sent to an earlier question"
-                continue
-            told = decisions(answer, waiting)
-            if not isinstance(told, Unreadable):
-                break
-            problem = told.problem
+        asked = answered(partial(question, waiting), lambda said: decisions(said, waiting))
+        told = drive(asked, self.database)
         return {self.messages_key: [settled(m, d) for m, d in zip(waiting, told, strict=True)]}
 
     # -------------------------------------------------------------------------- a verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from langchain_core.messages import ToolMessage
 from langgraph.errors import GraphInterrupt
@@ -18,6 +18,7 @@ from ..core.steps import Call, Emit, Steps
 from ..core.wrappers import Handler, ToolResult, in_place_of
 from .held import Held, values_of
 
+T = TypeVar("T")
 OnHeld: TypeAlias = Literal["interrupt", "block"]
 
 NOBODY = "It needs a person's decision, and none can be had."
@@ -69,25 +70,36 @@ def _refusal(held: Held, request: ToolCallRequest, on_held: OnHeld, messages_key
 
 
 def _ask(held: Held, request: ToolCallRequest) -> Steps[Answer]:
-    """Pause until there is an answer that can be read, and that was meant for this question."""
+    """The answer about this call; tells the observers when it pauses for one."""
+    names = {"digest": held.digest}
+    try:
+        return (yield from answered(held.request, lambda said: read_answer(said, held.tool, names)))
+    except GraphInterrupt:
+        yield from Emit(told(held, request, "held", "interrupt"))
+        raise
+
+
+def answered(
+    question: Callable[[str], dict[str, Any]], read: Callable[[Any], T | Unreadable]
+) -> Steps[T]:
+    """Pause until there is an answer that can be read, and that was meant for this question.
+
+    `question` makes it, with what was wrong with the last answer.
+    """
     problem = ""
     while True:
-        asked = held.request(problem)
-        try:
-            said = yield from Call(lambda q=asked: interrupt(q))  # type: ignore[misc]
-        except GraphInterrupt:
-            yield from Emit(told(held, request, "held", "interrupt"))
-            raise
-        if (yield from Call(is_for_another)):
+        asked = question(problem)
+        said = yield from Call(lambda q=asked: interrupt(q))  # type: ignore[misc]
+        if (yield from Call(_is_for_another)):
             problem = "it was sent to an earlier question"
             continue
-        read = read_answer(said, held.tool, {"digest": held.digest})
-        if not isinstance(read, Unreadable):
-            return read
-        problem = read.problem
+        found = read(said)
+        if not isinstance(found, Unreadable):
+            return found
+        problem = found.problem
 
 
-def is_for_another() -> bool:
+def _is_for_another() -> bool:
     """Whether the answer to a later question of this task was sent to its first."""
     return place().calls > 1 and was_for_another()
 
