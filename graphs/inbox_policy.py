@@ -11,7 +11,7 @@ from pathlib import Path
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
-from graphs.inbox_sending import is_named
+from graphs.inbox_sending import owners_words, stands_in
 from graphs.inbox_tools import OUTPUTS
 from graphs.mail import Mail
 from graphs.maildir import INBOX
@@ -28,7 +28,6 @@ from lg_production import (
 from lg_production.security import EgressPolicy, GatePolicy, OutputPolicy, Plan, Step
 from lg_production.security.detectors import SUSPICIOUS, Layered
 from lg_production.security.policy import Guards, SecurityPolicy
-from lg_production.security.words import wanted_in
 
 READS = ("list_mails", "search_mails", "read_mail", "find_contact")
 OWN = "harbour.example"
@@ -85,9 +84,9 @@ def plan_of(mail: Mail, tools: Sequence[str], said: Sequence[BaseMessage]) -> Pl
     The owner's own words are let through beside them, so that a folder that there is not is
     refused by the tool, which says so, and nobody is asked about it.
     """
-    wish = {"messages": said[-1:]}
-    folders = [one for one in mail.box.folders() if is_named(one.casefold(), wish)]
-    words = re.findall(r"\w+", wanted_in(said[-1].text))
+    wish = owners_words(said[-1:])
+    folders = [one for one in mail.box.folders() if stands_in(one.casefold(), wish.casefold())]
+    words = re.findall(r"\w+", wish)
     names_one = set(folders) - {INBOX}  # where all mail lies, until somebody files it
     named = {"folder": tuple(dict.fromkeys([*folders, *words]))} if names_one else {}
     steps = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, ToolException, tool
@@ -64,11 +64,9 @@ def addresses(field: str) -> list[str]:
     return parts
 
 
-def is_named(name: str, state: Any) -> bool:
-    """Whether the owner's own words have this name, whole."""
-    messages = state.get("messages", ()) if isinstance(state, Mapping) else ()
-    said = "\n".join(text.text for text in texts(list(messages)) if text.channel == "user")
-    return stands_in(name.casefold(), wanted_in(said).casefold())
+def owners_words(messages: Sequence[Any]) -> str:
+    """What the owner has said in some messages, without what he does not want."""
+    return wanted_in("\n".join(t.text for t in texts(list(messages)) if t.channel == "user"))
 
 
 def is_meant(contact: str, state: Any) -> bool:
@@ -76,9 +74,7 @@ def is_meant(contact: str, state: Any) -> bool:
 
     A part must be spelled as it is in the address book: "will" is nobody, "Will" may be.
     """
-    messages = state.get("messages", ()) if isinstance(state, Mapping) else ()
-    texted = texts(list(messages))
-    said = wanted_in("\n".join(text.text for text in texted if text.channel == "user"))
+    said = owners_words(state.get("messages", ()) if isinstance(state, Mapping) else ())
     parts = [part for part in re.findall(r"\w+", contact) if part[0].isupper() and len(part) > 1]
     return stands_in(contact.casefold(), said.casefold()) or any(
         stands_in(part, said) for part in parts
