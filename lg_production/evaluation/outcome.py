@@ -186,11 +186,6 @@ def messages_in(told: Any) -> list[BaseMessage]:
     return messages
 
 
-def _stored(message: BaseMessage) -> dict[str, Any]:
-    stored: dict[str, Any] = as_json(message_to_dict(message))
-    return stored
-
-
 def _once(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
     kept = {message.id or id(message): message for message in messages}
     return list(kept.values())

@@ -27,6 +27,7 @@ from .filtering import (
     Action,
     FilterPolicy,
     Verdict,
+    channel_found,
     is_waiting,
     kept_text,
     labelled,
@@ -193,7 +194,7 @@ def question(waiting: Sequence[BaseMessage], problem: str = "") -> dict[str, Any
     for message in waiting:
         note = note_of(message)
         args = {
-            "channel": note.get("channel") or channel_of(message),
+            "channel": channel_found(message),
             "score": note.get("score"),
             "reasons": note.get("reasons"),
             "digest": note.get("digest"),

@@ -195,6 +195,12 @@ def original(message: BaseMessage) -> Any:
     return note_of(message).get("withheld", message.content)
 
 
+def channel_found(message: BaseMessage) -> Channel:
+    """The channel of what was found in a message: of a document attached to it, the document's."""
+    found: Channel = note_of(message).get("channel") or channel_of(message)
+    return found
+
+
 def kept_text(message: BaseMessage) -> str:
     """What is kept back of a message as a person is shown it: nothing in it is invisible."""
     whole = message.model_copy(update={"content": original(message)})

@@ -11,8 +11,8 @@ from langchain_core.messages import BaseMessage
 from ..core.events import Event, Observer, notify
 from ..core.identity import messages_of
 from ..errors import ReleaseRefused
-from .channels import Channel, channel_of, provenance_of
-from .filtering import is_kept_back, kept_text, note_of, released
+from .channels import Channel, provenance_of
+from .filtering import channel_found, is_kept_back, kept_text, note_of, released
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def _withheld(message: BaseMessage) -> Withheld:
     note = note_of(message)
     return Withheld(
         message_id=message.id,
-        channel=note.get("channel") or channel_of(message),
+        channel=channel_found(message),
         origin=provenance_of(message).origin,
         score=float(note.get("score") or 0.0),
         reasons=tuple(map(str, note.get("reasons") or ())),
@@ -84,6 +84,6 @@ def release(
     decision = "approve" if text is None else "edit"
     new = released(message, {**note, "action": "mark", "decision": decision, "by": by}, text)
     given = graph.update_state(config, {messages_key: [new]}, as_node=as_node)
-    told = {"channel": _withheld(message).channel, "digest": digest, "decision": decision, "by": by}
+    told = {"channel": channel_found(message), "digest": digest, "decision": decision, "by": by}
     notify(observers, Event("injection.released", told))
     return given
