@@ -17,12 +17,12 @@ from ..core.steps import Steps, off_loop
 from ..core.wrappers import Handler, ToolResult, ToolWrapper
 from ..errors import PlanRefused
 from . import words
-from .anchoring import Ground, approved_in, noting, spelled
+from .anchoring import Ground, approved_in, spelled
 from .channels import texts
 from .held import Held, HeldValue
 from .plan import Plan, opened, since
 from .questions import OnHeld, settle
-from .results import attributed
+from .results import attributed, noting
 from .rule_of_two import RuleOfTwo
 from .sinks import Sink, sinks
 
@@ -210,22 +210,25 @@ class ProvenanceGate(ToolWrapper):
                 call["name"], call["args"], messages, plan, key=self.seal_key, thread=thread
             )
         )
-        given = partial(self.attributed, call)
+        given = partial(self.attributed, call, before=messages)
         if held is None:
             return given((yield from handler(request)))
         pairs = granted_by(held) if self.policy.remember else []
         return (
             yield from settle(
                 held, request, handler, on_held=self.on_held, messages_key=self.messages_key,
-                given=given, approved=partial(noting, pairs),
+                given=given,
+                approved=partial(noting, pairs, messages_key=self.messages_key, before=messages),
             )
         )  # fmt: skip
 
-    def attributed(self, call: Mapping[str, Any], result: ToolResult) -> ToolResult:
+    def attributed(
+        self, call: Mapping[str, Any], result: ToolResult, *, before: Sequence[Any] = ()
+    ) -> ToolResult:
         """The result as the tool's, unless the policy lets this tool say whose it is."""
         if call["name"] in self.policy.labels_from:
             return result
-        return attributed(call, result, self.messages_key)
+        return attributed(call, result, self.messages_key, before=before)
 
     # ----------------------------------------------------------------------- what it sees
 
