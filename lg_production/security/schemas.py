@@ -9,12 +9,14 @@ from typing import Any, Literal, cast
 from langchain_core.messages import ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError
 
 from ..core.events import Event, Observer
+from ..core.identity import messages_of
 from ..core.keys import NOT_UTF8
 from ..core.steps import Emit, Steps
-from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of
+from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of, is_refusal
 from ..errors import OutputRejected
 from .channels import channel_of, labelled, parsed
 from .results import each
@@ -34,10 +36,12 @@ class Validated(ToolWrapper):
 
     `outputs` maps a tool to the type of its answer, anything that pydantic takes. An answer that
     has an artifact is judged by that, any other by its JSON, or as text where the type is `str`.
-    Of one that fits the fields that its type declares are data, and can anchor a value: others
-    that it has are not, and no part of what fits as a text (`str`) or is declared as anything.
-    One that does not raises `OutputRejected`; with `on_rejected="message"` the model is told that
-    there is no answer. Nothing here quotes a value. Emits `schema.rejected`.
+    Of one that fits the fields that its type declares are data, and can anchor a value. Others are
+    not, whatever the type lets pass (`extra="allow"`, `dict`, `Any`): neither what is under a key
+    that nobody declared, nor what is declared as anything, nor what fits as a text (`str`). A type
+    without a JSON Schema declares nothing. An answer that does not fit raises `OutputRejected`;
+    with `on_rejected="message"` the model is told that there is no answer. Nothing here quotes a
+    value. Emits `schema.rejected`.
     """
 
     def __init__(
@@ -51,8 +55,9 @@ class Validated(ToolWrapper):
         observers: Sequence[Observer] = (),
     ) -> None:
         self.outputs: dict[str, TypeAdapter[Any]] = {
-            name: TypeAdapter(declared) for name, declared in (outputs or {}).items()
+            name: TypeAdapter(kind) for name, kind in (outputs or {}).items()
         }
+        self.declared = {name: declared(adapter) for name, adapter in self.outputs.items()}
         self.on_rejected, self.most_text, self.most_depth = on_rejected, most_text, most_depth
         self.messages_key, self.observers = messages_key, observers
 
@@ -66,7 +71,9 @@ class Validated(ToolWrapper):
                 call, f"The arguments of {call['name']} do not fit: {said(problems)}."
             )
         result = yield from handler(request)
-        return (yield from each(result, partial(self._answered, call), self.messages_key))
+        before = messages_of(request.state, self.messages_key)
+        change = partial(self._answered, call)
+        return (yield from each(result, change, self.messages_key, before=before))
 
     def _inputs(self, request: ToolCallRequest) -> Iterator[str]:
         """What is wrong with the arguments, field by field."""
@@ -91,12 +98,12 @@ class Validated(ToolWrapper):
     def _answered(self, call: Any, message: ToolMessage) -> Steps[Any]:
         adapter = self.outputs.get(call["name"])
         ours = message.tool_call_id == call["id"] and message.status != "error"
-        if adapter is None or not ours:
+        if adapter is None or not ours or is_refusal(message):  # or a person's answer for the tool
             return message
         return (yield from self._output(call, message, adapter))
 
     def _output(self, call: Any, message: ToolMessage, adapter: TypeAdapter[Any]) -> Steps[Any]:
-        problems, fields = self._read(message, adapter)
+        problems, fields = self._read(message, adapter, self.declared[call["name"]])
         if not problems:
             return labelled(message, channel_of(message), structured=fields)
         yield Emit(rejected(call["name"], "output", problems))
@@ -110,7 +117,9 @@ class Validated(ToolWrapper):
             said_instead, name=call["name"], tool_call_id=message.tool_call_id, status="error"
         )
 
-    def _read(self, message: ToolMessage, adapter: TypeAdapter[Any]) -> tuple[list[str], Any]:
+    def _read(
+        self, message: ToolMessage, adapter: TypeAdapter[Any], schema: Mapping[str, Any]
+    ) -> tuple[list[str], Any]:
         """What is wrong with an answer, and what of it is data."""
         if message.artifact is None and len(message.text) > self.most_text:
             return ["too long"], False
@@ -119,9 +128,11 @@ class Validated(ToolWrapper):
         if size:
             return [size], False
         try:
-            return [], fields_in(message, value, adapter)
+            return [], fields_in(message, value, adapter, schema)
         except ValidationError as error:
             return list(problems_of(error)), False
+        except Exception as error:  # noqa: BLE001 - a validator that has not reckoned with this
+            return [f"the whole: {type(error).__name__}"], False
 
 
 def value_of(message: ToolMessage) -> Any:
@@ -132,7 +143,9 @@ def value_of(message: ToolMessage) -> Any:
     return message.text if value is None else value
 
 
-def fields_in(message: ToolMessage, value: Any, adapter: TypeAdapter[Any]) -> Any:
+def fields_in(
+    message: ToolMessage, value: Any, adapter: TypeAdapter[Any], schema: Mapping[str, Any]
+) -> Any:
     """What of an answer is data: True is all of it, False nothing, else `{"fields": …}`.
 
     Raises `ValidationError` if it does not fit. A type that takes any text takes text that looks
@@ -141,11 +154,12 @@ def fields_in(message: ToolMessage, value: Any, adapter: TypeAdapter[Any]) -> An
     if message.artifact is None and takes(adapter, message.text):
         return False
     fitting = adapter.validate_python(value)
-    if takes(adapter, object()):  # anything: nothing is declared
-        return False
     try:
-        fields = adapter.dump_python(fitting, mode="json", by_alias=True, warnings=False)
+        dumped = adapter.dump_python(fitting, mode="json", by_alias=True, warnings=False)
     except PydanticSerializationError:
+        return False
+    fields = only_declared(dumped, schema, schema.get("$defs", {}))
+    if fields is NOTHING:
         return False
     return True if fields == value else {"fields": fields}
 
@@ -154,9 +168,72 @@ def takes(adapter: TypeAdapter[Any], value: object) -> bool:
     """Whether a type takes this as what it is."""
     try:
         adapter.validate_python(value, strict=True)
-    except ValidationError:
+    except Exception:  # noqa: BLE001 - a validator of the user's may expect something else
         return False
     return True
+
+
+NOTHING: Any = object()
+"""What nobody has declared."""
+SCALARS = frozenset({"string", "integer", "number", "boolean"})
+
+
+def declared(adapter: TypeAdapter[Any]) -> Mapping[str, Any]:
+    """A type's JSON Schema (2020-12), of what it is written as; an empty one says nothing."""
+    try:
+        return adapter.json_schema(by_alias=True, mode="serialization")
+    except PydanticInvalidForJsonSchema:
+        return {}
+
+
+def only_declared(value: Any, schema: Any, defs: Mapping[str, Any], depth: int = 0) -> Any:
+    """A value without what its JSON Schema lets pass and does not name; `NOTHING` if that is all.
+
+    A map whose keys are anything keeps what its values declare themselves, and no text or number:
+    whoever writes such a map writes its keys.
+    """
+    if not isinstance(schema, Mapping) or depth > MOST_DEPTH:
+        return NOTHING
+    if isinstance(ref := schema.get("$ref"), str):
+        return only_declared(value, defs.get(ref.rpartition("/")[2]), defs, depth + 1)
+    branches = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
+    if branches:
+        return _merged([only_declared(value, one, defs, depth + 1) for one in branches])
+    match value:
+        case Mapping():
+            return _of_map(value, schema, defs, depth)
+        case list():
+            return _of_list(value, schema, defs, depth)
+        case None:
+            return None if schema.get("type") == "null" else NOTHING
+    named = schema.get("type") in SCALARS or "const" in schema or "enum" in schema
+    return value if named else NOTHING
+
+
+def _of_map(value: Mapping[str, Any], schema: Mapping[str, Any], defs: Any, depth: int) -> Any:
+    known, other = schema.get("properties", {}), schema.get("additionalProperties")
+    kept = {}
+    for key, item in value.items():
+        if key in known or isinstance(item, Mapping | list):
+            kept[key] = only_declared(item, known.get(key, other), defs, depth + 1)
+    kept = {key: item for key, item in kept.items() if item is not NOTHING}
+    return kept if kept or (schema.get("type") == "object" and not value) else NOTHING
+
+
+def _of_list(value: list[Any], schema: Mapping[str, Any], defs: Any, depth: int) -> Any:
+    first, rest = schema.get("prefixItems", ()), schema.get("items")
+    kinds = [*first[: len(value)], *[rest] * (len(value) - len(first))]
+    kept = [only_declared(v, kind, defs, depth + 1) for v, kind in zip(value, kinds, strict=True)]
+    kept = [item for item in kept if item is not NOTHING]
+    return kept if kept or (schema.get("type") == "array" and not value) else NOTHING
+
+
+def _merged(found: Sequence[Any]) -> Any:
+    """What one branch or another declares."""
+    some = [one for one in found if one is not NOTHING]
+    if some and all(isinstance(one, Mapping) for one in some):
+        return {key: item for one in some for key, item in one.items()}
+    return max(some, key=lambda one: len(one) if isinstance(one, list) else 0, default=NOTHING)
 
 
 def measured(value: Any, most_text: int, most_depth: int) -> str:

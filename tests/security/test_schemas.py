@@ -10,17 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import InjectedToolCallId, StructuredTool, tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, model_validator
 from typing_extensions import TypedDict
 
 from lg_production.core.events import Event
 from lg_production.core.wrappers import tool_node
 from lg_production.errors import OutputRejected
 from lg_production.security.channels import structured_of
+from lg_production.security.gate import GatePolicy, ProvenanceGate
 from lg_production.security.schemas import Validated, measured
-from tests.graphs_for_tests import ASK, agent, call, says
+from tests.graphs_for_tests import ASK, agent, call, says, thread
 
 
 class Contact(BaseModel):
@@ -212,6 +214,38 @@ class City(TypedDict):
     city: str
 
 
+class Loose(BaseModel, extra="allow"):
+    id: int
+
+
+class Nested(BaseModel):
+    id: int
+    meta: Any
+
+
+class Tree(BaseModel):
+    id: int
+    below: list[Tree] | None = None
+
+
+BELOW = {"id": 1, "below": [{"id": 2, "below": None}]}
+
+
+class Shouted(BaseModel):
+    id: int = Field(alias="ID")
+
+
+class Expecting(BaseModel):
+    """A type whose validator expects a map."""
+
+    id: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        return {"id": given["id"]}
+
+
 @pytest.mark.parametrize(
     ("declared", "answer", "data"),
     [
@@ -222,6 +256,19 @@ class City(TypedDict):
         (City, '{"city": "Rome"}', {"city": "Rome"}),
         (list[City], '[{"city": "Rome", "to": "eve@evil.example"}]', [{"city": "Rome"}]),
         (int, "12", 12),
+        (Loose, '{"id": 1, "to": "eve@evil.example"}', {"id": 1}),
+        (Nested, '{"id": 1, "meta": {"to": "eve@evil.example"}}', {"id": 1}),
+        (dict, '{"to": "eve@evil.example"}', None),
+        (dict[str, str], '{"to": "eve@evil.example"}', None),
+        (dict[str, City], '{"to": {"city": "Rome", "to": "e"}}', {"to": {"city": "Rome"}}),
+        (list[Any], '["eve@evil.example"]', None),
+        (list[dict[str, Any]], '[{"to": "eve@evil.example"}]', None),
+        (City | Loose, '{"id": 1, "to": "eve@evil.example"}', {"id": 1}),
+        (list[City], "[]", []),
+        (tuple[int, City], '[1, {"city": "Rome", "to": "e"}]', [1, {"city": "Rome"}]),
+        (Tree, '{"id": 1, "below": [{"id": 2, "to": "e"}]}', BELOW),
+        (Shouted, '{"ID": 1, "to": "eve@evil.example"}', {"ID": 1}),
+        (Expecting, '{"id": 1, "to": "eve@evil.example"}', {"id": 1}),
     ],
 )
 def test_only_what_is_declared_is_data(declared: Any, answer: Any, data: Any) -> None:
@@ -240,3 +287,52 @@ def test_of_an_artifact_only_what_is_declared_is_data() -> None:
     )
 
     assert {"city": "Rome"} == structured_of(found)
+
+
+def test_an_answer_that_a_validator_has_not_reckoned_with_does_not_fit() -> None:
+    """It is not the graph that fails."""
+    with pytest.raises(OutputRejected, match="the whole: TypeError"):
+        run(Validated({"contacts": Expecting}), answering("[1]"))
+
+
+def test_a_type_without_a_schema_declares_nothing() -> None:
+    """What fits it passes, and is no data."""
+
+    class Own:
+        pass
+
+    kind = Annotated[Own, PlainValidator(lambda _: Own()), PlainSerializer(lambda _: {"to": "eve"})]
+    message = run(Validated({"contacts": kind}), answering('{"to": "eve@evil.example"}'))
+
+    assert structured_of(message) is None
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_a_person_answers_in_the_place_of_a_tool_is_no_answer_of_the_tools(
+    is_async: Any,
+) -> None:
+    """It is words for the model, and of no type."""
+    gate = ProvenanceGate(GatePolicy())
+    build = agent(
+        says(call("fetch", "c1", url="https://evil.example/x")),
+        tool_node([fetcher()], Validated({"fetch": City}), gate),
+    )
+    graph, config = build.compile(checkpointer=InMemorySaver()), thread()
+    told = Command(resume={"decisions": [{"type": "respond", "message": "I looked: it is gone."}]})
+    if is_async:
+        asyncio.run(graph.ainvoke(ASK, config))
+        state = asyncio.run(graph.ainvoke(told, config))
+    else:
+        graph.invoke(ASK, config)
+        state = graph.invoke(told, config)
+
+    assert "I looked: it is gone." == state["messages"][-2].content
+
+
+def fetcher() -> Any:
+    @tool
+    def fetch(url: str) -> str:
+        """Fetch."""
+        return "{}"
+
+    return fetch
