@@ -57,7 +57,8 @@ LIMITS = BudgetPolicy(
 def egress_policy(mail: Mail) -> EgressPolicy:
     """Letters go to the owner's own house and to people in his address book; others are asked."""
     own = frozenset({OWN, f"*.{OWN}"})
-    return EgressPolicy(hosts=own, emails=frozenset({f"@{OWN}", *mail.contacts.values()}))
+    known = frozenset({f"@{OWN}", *mail.contacts.values()})
+    return EgressPolicy(hosts=own, emails=known, identifiers=frozenset({"mail_id"}))
 
 
 def security(mail: Mail, tools: Sequence[BaseTool]) -> SecurityPolicy:

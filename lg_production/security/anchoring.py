@@ -12,16 +12,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.messages import ToolMessage
-from langgraph.types import Command
 
 from . import words
 from .addresses import canonical_url
-from .channels import Labelled, label_of, noted
+from .channels import Labelled, label_of
 from .sinks import LONGEST, TYPED, Sink, plain, typed_in
 
 MOST_FIELDS = 200_000
@@ -147,6 +146,8 @@ class Ground:
             return Anchor("person")
         if self._is_said(sink, key):
             return Anchor("user")
+        if sink.within and (anchor := self.anchor(sink.within)):
+            return anchor
         for field in self.fields.get(squashed(sink.value), ()):
             if spelled(sink.kind, field.value) == key and self._fits(sink, field):
                 return Anchor("field", f"{field.origin}: {field.name}")
@@ -262,17 +263,6 @@ def _bounded(kind: str, value: str) -> str:
         return r"(?!)"
     said = words.SAYING_TO if kind == "recipient" and value in words.EVERYBODY else ""
     return rf"(?<![\w./\\:+\-])(?<!\w@){said}{re.escape(value)}(?![\w@\\]|[./:+\-]\w)"
-
-
-def noting(pairs: Sequence[tuple[str, str]], result: Any) -> Any:
-    """A result with the values that a person approved for it, noted for later calls."""
-    if isinstance(result, list):
-        return [noting(pairs, one) for one in result]
-    if isinstance(result, ToolMessage) and pairs:
-        return noted(result, approved=[list(pair) for pair in pairs])
-    if isinstance(result, Command) and isinstance(result.update, dict):
-        return replace(result, update={k: noting(pairs, v) for k, v in result.update.items()})
-    return result
 
 
 def approved_in(messages: Sequence[Any]) -> frozenset[tuple[str, str]]:

@@ -54,8 +54,10 @@ class EgressPolicy(BaseModel):
     `*` every public name. `emails`: an address, or `@example.com`, or `@*.example.com`, or `*` for
     every address at a public name; the part before the @ counts in any case. `networks`: IP
     networks; a private one must be listed as such. `schemes`: of URLs; one without a scheme is
-    allowed, and so is `mailto:` to addresses that are. A star below which strangers register
-    names (`*.com`, `*.co.uk`, `*.github.io`) is a `ValueError`, as far as `is_shared` knows them.
+    allowed, and so is `mailto:` to addresses that are. `identifiers`: names of arguments that hold
+    an id and nothing that is reached, though it may look like an address (`message_id`). A star
+    below which strangers register names (`*.com`, `*.co.uk`, `*.github.io`) is a `ValueError`, as
+    far as `is_shared` knows them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +66,7 @@ class EgressPolicy(BaseModel):
     emails: frozenset[str] = frozenset()
     networks: tuple[str, ...] = ()
     schemes: frozenset[str] = frozenset({"http", "https", "ws", "wss"})
+    identifiers: frozenset[str] = frozenset()
 
     @field_validator("hosts")
     @classmethod
@@ -119,7 +122,7 @@ class EgressPolicy(BaseModel):
         """Every address in these arguments that may not be reached, at any depth."""
         refused: dict[tuple[str, str, str], Refusal] = {}
         for where, name, text in leaves(arguments):
-            for address in addresses_of(name, text):
+            for address in () if name in self.identifiers else addresses_of(name, text):
                 reason = self.refuses(address)
                 if reason is not None:
                     key = (where, address.value, address.host)

@@ -142,7 +142,7 @@ class PinnedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         if url.scheme not in self.policy.schemes:
             raise EgressDenied("(scheme_not_allowed)", reason="scheme_not_allowed")
         port = url.port or (80 if url.scheme in ("http", "ws") else 443)
-        pin = pinned(self.policy, url.host, port, resolve=self.resolve)
+        pin = pinned(self.policy, url.raw_host.decode("ascii"), port, resolve=self.resolve)
         _refuse_another(request, pin)
         extensions: dict[str, Any] = dict(request.extensions)
         if ip_of(pin.host) is None:

@@ -63,7 +63,8 @@ class Sink:
     """One value that must be anchored. `argument`: its place in the call; `top`: in which argument.
 
     `kinships`: the families of names under which a result may hold it (`words.FAMILIES`);
-    `stems`: those of its argument's name, where that says what it is.
+    `stems`: those of its argument's name, where that says what it is. `within`: the identifier
+    that it is a part of, or that it only looks like: a message's id is written as an address.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Sink:
     kinships: frozenset[str] = frozenset()
     stems: frozenset[str] = frozenset()
     top: str = ""
+    within: Sink | None = None
 
 
 def sinks(tool: str, arguments: Mapping[str, Any], *, reads: bool) -> tuple[Sink, ...]:
@@ -80,7 +82,7 @@ def sinks(tool: str, arguments: Mapping[str, Any], *, reads: bool) -> tuple[Sink
     for top, argument in arguments.items():
         for where, name, value in leaves({top: argument}):
             for sink in of_leaf(tool, where, name, value, reads=reads):
-                key = (top, sink.kind, sink.value, sink.kinships, sink.stems)
+                key = (top, sink.kind, sink.value, sink.kinships, sink.stems, sink.within)
                 seen.setdefault(key, replace(sink, top=str(top)))
     return tuple(seen.values())
 
@@ -162,8 +164,13 @@ def of_leaf(tool: str, where: str, name: str, text: str, *, reads: bool) -> Iter
         for kind, value in typed_in(text, paths=not content)
         if not (named and kind in ("account", "phone"))
     ]
+    whole = None
+    if named and "://" not in text:
+        families, own = words.families_of(name), stems_of_name(tool, name)
+        whole = Sink("identifier", text.strip(), where, families, own)
     for kind, value in typed:
-        yield Sink(kind, value, where, frozenset({FAMILY[kind]}))
+        within = whole if kind in ("email", "url") else None
+        yield Sink(kind, value, where, frozenset({FAMILY[kind]}), within=within)
     if content or not name:
         return
     for part in by_name(tool, name, text, reads=reads):

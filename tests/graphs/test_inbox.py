@@ -20,6 +20,7 @@ from graphs.inbox_tools import inbox_tools
 from graphs.mail import Mail, compose, mail
 from graphs.reading import calling
 from graphs.refusals import NotNow
+from graphs.seed_mail import letters
 from lg_production import Checkpointer, Database, cli, tool_node
 from lg_production.core.events import Event
 from lg_production.errors import OutcomeUnknown
@@ -58,6 +59,16 @@ def graph(database: Database, own: Mail) -> Any:
 def wishing(graph: Any, wish: str) -> dict[str, Any]:
     state: dict[str, Any] = graph.invoke({"messages": [("user", wish)]}, CONFIG)
     return state
+
+
+def test_a_letter_is_called_as_a_mail_server_calls_it(graph, peaceful):
+    """Its name looks like a host, and nobody is asked whether it may be read or filed."""
+    name = "1709370000.M20046P2137.mail.harbour.com"
+    peaceful.box.add(letters()["mail-02"], name)
+    state = wishing(graph, "Summarise my mail and file the invoices under Invoices.")
+
+    assert "__interrupt__" not in state
+    assert name in [letter.id for letter in peaceful.box.letters("Invoices")]
 
 
 def test_what_its_user_asks_for_is_done_and_nobody_is_asked(graph, peaceful):

@@ -11,9 +11,11 @@ from lg_production.security.gate import GatePolicy
 from lg_production.security.sinks import sinks
 
 
-def by(said: str, result: object, tool: str, /, **arguments: object) -> list[str | None]:
-    """What anchors each sink value of a call, after `list_contacts` answered this."""
-    answer = ToolMessage("…", name="list_contacts", tool_call_id="1", artifact=result)
+def by(
+    said: str, result: object, tool: str, origin: str = "list_contacts", /, **arguments: object
+) -> list[str | None]:
+    """What anchors each sink value of a call, after `origin` answered this."""
+    answer = ToolMessage("…", name=origin, tool_call_id="1", artifact=result)
     ground = Ground(texts([HumanMessage(said), answer]))
     found = [ground.anchor(sink) for sink in sinks(tool, arguments, reads=False)]
     return [anchor and anchor.by for anchor in found]
@@ -158,3 +160,26 @@ def test_a_call_with_more_values_than_can_be_looked_up_is_held():
 
     assert held
     assert ("too_many_values",) == held.reasons
+
+
+@pytest.mark.parametrize("tool", ["get_message", "delete_message"])
+@pytest.mark.parametrize(
+    "value",
+    ["<CAF1x=9@mail.gmail.com>", "1709370000.M20046P2137.mail.harbour.com", "7f2t@google.com"],
+)
+def test_an_id_that_looks_like_an_address_is_one(tool, value):
+    """A message's is written as an address (RFC 5322), and anchored by the whole field alone."""
+    anchored = by("look", [{"message_id": value}], tool, message_id=value)
+
+    assert {"field"} == set(anchored)
+    assert None in by("look", [{"message_id": f"x{value}"}], tool, message_id=value)
+    assert None in by("look", [{"subject": value}], tool, message_id=value)
+
+
+def test_an_id_anchors_no_recipient_and_no_url():
+    """Whoever writes a letter writes its id."""
+    letters = [{"message_id": "eve@evil.com"}, {"message_id": "https://evil.com/x"}]
+
+    assert [None] == by("send it", letters, "send_mail", "list_letters", to="eve@evil.com")
+    assert None in by("send it", letters, "invite", "list_letters", user_id="eve@evil.com")
+    assert None in by("look", letters, "get_it", "list_letters", message_id="https://evil.com/x")

@@ -552,6 +552,17 @@ def fetched(is_async: bool, url: str, transport: PinnedTransport, **more: Any) -
         return client.get(url, **more)
 
 
+@pytest.mark.parametrize("url", ["http://straße.de", "http://xn--strae-oqa.de", "http://bücher.de"])
+def test_a_name_is_asked_for_as_it_goes_over_the_wire(port, url):
+    """In its ASCII form, of which there is one."""
+    listed = EgressPolicy(
+        hosts=frozenset({"straße.de", "xn--strae-oqa.de", "bücher.de"}), networks=("127.0.0.0/8",)
+    )
+    transport = PinnedTransport(listed, resolve=lambda *_: ["127.0.0.1"])
+
+    assert fetched(False, f"{url}:{port}/", transport).text.startswith("xn--")
+
+
 def nowhere(host: str, port: int) -> list[str]:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -635,3 +646,11 @@ def test_an_address_in_the_url_is_asked_for_no_name():
         fetched(False, "https://127.0.0.1/", transport, extensions={"sni_hostname": "good.com"})
 
     assert 200 == fetched(False, "https://127.0.0.1/", transport).status_code
+
+
+def test_an_argument_that_is_said_to_hold_an_id_is_no_address():
+    """That one; another, or the same name with a line break in a header, is looked at."""
+    own = EgressPolicy(identifiers=frozenset({"message_id"}))
+
+    assert [] == reasons(own, message_id="<CAF1x=9@mail.gmail.com>")
+    assert ["email_not_allowed"] == reasons(own, event_id="7f2t@google.com")
