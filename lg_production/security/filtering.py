@@ -202,11 +202,22 @@ def channel_found(message: BaseMessage) -> Channel:
 
 
 def kept_text(message: BaseMessage) -> str:
-    """What is kept back of a message as a person is shown it: nothing in it is invisible."""
+    """What is kept back of a message as a person is shown it: nothing in it is invisible.
+
+    Where it is of two channels, each text is under its own: a yes releases them all.
+    """
     whole = message.model_copy(update={"content": original(message)})
     only = note_of(message).get("attached") is True
-    texts = [text for channel, text in parts_of(whole) if not only or channel == "document"]
-    return "\n\n".join(texts).encode("unicode_escape").decode().replace("\\n", "\n")
+    parts = [(said, text) for said, text in parts_of(whole) if not only or said == "document"]
+    several = len({said for said, _ in parts}) > 1
+    shown = [f"[{said}]\n{text}" if several else text for said, text in parts]
+    return "".join(map(_shown, "\n\n".join(shown)))
+
+
+def _shown(letter: str) -> str:
+    """A letter as it is, or its number if nobody would see it."""
+    seen = letter == "\n" or (letter.isprintable() and visible(letter) == letter)
+    return letter if seen else letter.encode("unicode_escape").decode()
 
 
 def is_kept_back(message: BaseMessage) -> bool:
