@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from typing import NoReturn, TypeVar
 from weakref import WeakSet
 
@@ -23,12 +22,16 @@ class OutOfTime(Exception):
 
 
 def begun(work: Callable[[], T], name: str) -> Future[T]:
-    """Begin some work on a thread that does not keep the program from ending."""
+    """Begin some work on a thread that does not keep the program from ending.
+
+    What the caller has said for its context (that nothing is traced) holds there, too.
+    """
     future: Future[T] = Future()
+    context = copy_context()
 
     def run() -> None:
         try:
-            future.set_result(work())
+            future.set_result(context.run(work))
         except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
             future.set_exception(error)
 
@@ -42,7 +45,7 @@ def within(seconds: float | None, work: Callable[[], T], name: str) -> T:
     """What some work gives or raises. Raises `OutOfTime` after so many seconds; None: never."""
     if seconds is None:
         return work()
-    future = begun(partial(copy_context().run, work), name)
+    future = begun(work, name)
     if not wait([future], seconds).done:
         raise OutOfTime
     return future.result()

@@ -45,6 +45,7 @@ from langsmith.run_helpers import tracing_context
 from lg_production.evaluation import langsmith as adapter
 from lg_production.evaluation.judges import Judge
 from lg_production.evaluation.playing import play
+from lg_production.evaluation.running import Runner
 from lg_production.evaluation.scripted import ScriptedChatModel
 from lg_production.evaluation.targets import target_of
 from tests.evaluation.agent_for_tests import builder, case, suite
@@ -60,6 +61,12 @@ for timeout in (None, 20):
         evaluators=[adapter.behaviours, adapter.judge_evaluator(judge)], upload_results=False,
     )
     scores += [found.score for row in rows for found in row["evaluation_results"]["results"]]
+rows = evaluate(
+    adapter.target_of(lambda one: Runner(builder, suite(one)).run().trials[0].outcome),
+    data=adapter.examples_of(suite(case("good", "trip"))),
+    evaluators=[adapter.behaviours], upload_results=False,
+)
+scores += [found.score for row in rows for found in row["evaluation_results"]["results"]]
 wait_for_all_tracers()
 told = [*sent]
 with tracing_context(enabled=True):
@@ -80,7 +87,7 @@ def test_nothing_is_sent_where_nothing_is_to_be_uploaded(tracing: str) -> None:
     """
     found = sends(tracing)
 
-    assert [1, 0.8, 1, 0.8] == found["scores"]
+    assert [1, 0.8, 1, 0.8, 1] == found["scores"]
     assert [] == [one for one in found["sent"] if one != "GET /info 0"]
     assert any(one.startswith("POST /runs") for one in found["traced"])
 
