@@ -11,9 +11,10 @@ REDACTED = "[redacted]"
 LONGEST, LEAST, MOST_COUNT = 128, 4, 10**9
 
 FIELDS = re.compile(
-    r"(?:.*(?:password|passwd|passphrase|passcode|passwort|secret|credentials?"
-    r"|(?:secret|api|access|account|private|signing|encryption|master|ssh)key"
-    r"|(?:db|pg|root|admin|smtp|ftp)pass|(?:security|verification|mfa|otp)code|token)"
+    r"(?:.*(?:passwords?|passwd|passphrases?|passcodes?|passwort|secrets?|credentials?"
+    r"|(?:secret|api|access|account|private|signing|encryption|master|ssh)keys?"
+    r"|(?:db|pg|root|admin|smtp|ftp)pass|(?:security|verification|mfa|otp)codes?|token"
+    r"|(?:access|api|auth|bearer|refresh|session)tokens)"
     r"|(?:proxy|x)?authorization|pwd|pin|cvv|cvc|t?otp|(?:set)?cookies?|jwt)"
 )
 """Names of fields that hold a secret, in small letters and without blanks, - and _."""
@@ -33,7 +34,7 @@ NAME = (
     r" (?i:key|token|secret|password|code)|[A-Za-z][A-Za-z0-9_\-]{1,127})"
 )
 ASSIGNED = re.compile(
-    rf"(?P<open>\\{{0,3}}[\"'])?{NAME}(?(open)(?P=open))"
+    rf"(?P<open>\\{{0,3}}[\"'])?{NAME}(?(open)(?P=open)\]?)"
     r"(?P<gap>\s{0,8}(?::=|:|=>|=(?!=))\s{0,8})"
 )
 """Something that is given a value, in a setting, a URL, a header, JSON or Python."""
@@ -42,7 +43,12 @@ SAID = re.compile(
     r"(?: code| number)? (?:is|was)(?: now)?:? [*_`\"'“]{0,3}"
     r"(?P<value>[^\s\"'\\,;&<>{}\[\]()|`*”]+)"
 )
-FLAG = re.compile(r"(?<!\S)--(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,127}) +(?![\-\[])(?P<value>\S+)")
+FLAG = re.compile(
+    r"(?<![^\s\"'`(\[,=])-(?:-(?=[^=\s]{1,128}[ =])|(?=[^=\s]{1,128}=))"
+    r"(?P<name>[A-Za-z][A-Za-z0-9_.\-]{1,127})(?: +(?![\-\[])|=)"
+    r"(?P<value>\"[^\"\n]+\"|'[^'\n]+'|[^\s\"'`]+)"
+)
+"""--password hunter2, --password=hunter2, -Dpassword=hunter2."""
 OPEN = re.compile(r"(\\{0,3})([\"'])")
 WITHIN = {q: re.compile(rf"[^{q}\\\n]*(?:\\.[^{q}\\\n]*)*") for q in "\"'"}
 BARE = re.compile(r"[^\s\"'\\,;&<>{}\[\]()|`]+")
@@ -50,7 +56,7 @@ SCHEME = re.compile(r"(?i)(?:bearer|basic|token|digest|apikey)\s{1,4}")
 COOKIES = re.compile(r"(?:; ?[\w\-.]+=[^\s;,\"'\\]*)*")
 NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?(?:[eE][+\-]?\d+)?|Infinity|NaN)")
 LITERALS = frozenset({"true", "false", "null", "none", "undefined", "nil", "str", "bool", "int"})
-PLACE = re.compile(r"[$%].*|\*+|x{3,}|\.+")
+PLACE = re.compile(r"\$(?:[A-Z0-9_]*|[a-z_]*)|%(?:[sdr]|[A-Z0-9_]+%)?|\*+|x{3,}|\.+")
 """What stands in code, or in a manual, where a value is to come."""
 WORD = re.compile(r"[A-Za-z]{1,20}(?:['’\-][A-Za-z]{1,20})*")
 
@@ -173,7 +179,7 @@ def _said(text: str) -> Iterator[Found]:
 
 
 def _flagged(text: str) -> Iterator[Found]:
-    """--password hunter2, on a command line."""
+    """What a flag of a command line is given."""
     for match in FLAG.finditer(text):
         if is_secret(match["name"]) and not _is_count(match["name"], match["value"]):
             yield Found(match.start("value"), match.end("value"))

@@ -42,6 +42,16 @@ def test_a_secret_is_known_by_its_shape(secret, around):
         ('{"password": "hunter22", "a": 1}', '{"password": "[redacted]", "a": 1}'),
         ('"{\\"api_key\\": \\"abcdefgh\\"}"', '"{\\"api_key\\": \\"[redacted]\\"}"'),
         ("client_secret: abcd1234;", "client_secret: [redacted];"),
+        ("run --password=hunter22 now", "run --password=[redacted] now"),
+        ("run --api-key hunter22 now", "run --api-key [redacted] now"),
+        (
+            "java -Dspring.datasource.password=hunter22",
+            "java -Dspring.datasource.password=[redacted]",
+        ),
+        ("sh -c \"x --token='a b c d'\"", 'sh -c "x --token=[redacted]"'),
+        ('os.environ["DB_PASSWORD"]="hunter22"', 'os.environ["DB_PASSWORD"]="[redacted]"'),
+        ("API_KEYS=hunter22", "API_KEYS=[redacted]"),
+        ("password=$ecretP4ss", "password=[redacted]"),
     ],
 )
 def test_a_secret_is_known_by_the_name_before_it(text, expected):
@@ -53,7 +63,8 @@ def test_a_secret_is_known_by_the_name_before_it(text, expected):
     "text",
     ["Book BA117 for EUR 1,234.00", "ada@example.com", "sk-8 is short", "https://x.example:8080/a@b",
      "the password is wrong", "a bearer of news", "task-list-for-the-long-week-of-october",
-     "reset your password: click", "550e8400-e29b-41d4-a716-446655440000"],
+     "reset your password: click", "run --max-tokens=4096", "password=$DB_PASSWORD", "pwd=%s",
+     "run --tokenizer=gpt2", "password=$password", "a well-known-password policy", "550e8400-e29b-41d4-a716-446655440000"],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text):
     """A recording that says nothing any more is worth nothing."""
@@ -261,3 +272,14 @@ def test_json_within_a_text_is_redacted_as_its_value_is(value, spelled):
 
     assert json.dumps(redact(value), **spelled) == redact(text)
     assert json.dumps(redact(text)) == redact(json.dumps(text))
+
+
+def test_names_in_the_plural_hold_secrets_and_tokens_are_words():
+    """Those of a model are counted and listed."""
+    given = {"api_keys": ["a"], "secrets": {"db": "b"}, "passwords": "c", "refresh_tokens": ["d"],
+             "tokens": ["the", "cat"], "input_tokens": 5}  # fmt: skip
+
+    assert {
+        "api_keys": [REDACTED], "secrets": {"db": REDACTED}, "passwords": REDACTED,
+        "refresh_tokens": [REDACTED], "tokens": ["the", "cat"], "input_tokens": 5,
+    } == redact(given)  # fmt: skip
