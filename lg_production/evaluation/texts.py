@@ -20,7 +20,7 @@ DOTTED = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d+(?![\d]|[,.]\d)")
 """1.234,50."""
 COMMA = re.compile(r"(?<![\d.,])\d+,\d{1,2}(?![\d]|[,.]\d)")
 """12,50."""
-DECIMAL = re.compile(r"(?<![\d.,])(\d+)(?:\.(\d*?)0*)(?![\d]|[,.]\d)")
+DECIMAL = re.compile(r"(?<![\d.,])(\d+)\.(\d*)(?![\d]|[,.]\d)")
 LETTER = r"[^\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\U0003ffff]"
 """A letter or digit of a script that puts spaces between its words."""
 
@@ -34,8 +34,14 @@ def normal(text: str, *, case_sensitive: bool = False, spaced: bool = False) -> 
     text = GROUPED.sub(lambda m: m[0].replace(m[1], ""), text)
     text = DOTTED.sub(lambda m: m[0].replace(".", "").replace(",", "."), text)
     text = COMMA.sub(lambda m: m[0].replace(",", "."), text)
-    text = DECIMAL.sub(lambda m: f"{m[1]}.{m[2]}" if m[2] else m[1], text)
+    text = DECIMAL.sub(_shortest, text)
     return text if case_sensitive else text.casefold()
+
+
+def _shortest(match: re.Match[str]) -> str:
+    """A decimal number without the noughts at its end."""
+    rest = match[2].rstrip("0")
+    return f"{match[1]}.{rest}" if rest else match[1]
 
 
 def finds(text: str, wanted: str, *, case_sensitive: bool = False) -> bool:

@@ -424,3 +424,18 @@ def test_a_value_is_found_by_its_path(use):
     assert MISSING is value_at(use.args, "no.such.path")
     assert MISSING is value_at({"a": [1]}, "a.1")
     assert 1 == value_at({"a": [1]}, "a.0")
+
+
+@pytest.mark.parametrize("text", ["1." + "0" * 90_000 + "1", "1" * 90_000, "1,0" * 30_000])
+def test_a_long_number_is_read_once(text):
+    """No answer can stop an evaluation; a pattern that looks at it again and again would."""
+    assert not finds(text, "12.5")
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "found"),
+    [("1.50", "1.5", True), ("2.0", "2", True), ("2.", "2", True), ("1.05", "1.5", False)],
+)
+def test_noughts_at_the_end_of_a_number_say_nothing(said, wanted, found):
+    """12.50 is 12.5."""
+    assert found == finds(f"it is {said} euros", wanted)
