@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import RunsDiffer
 from .drift import Baseline, JudgeDrift, PermutationTest, Regrades, check_grades
+from .scale import SCALE
 from .statistics import Interval, paired
 
 AGENT_ALPHA = 0.005
@@ -19,7 +20,10 @@ AGENT_ALPHA = 0.005
 
 @dataclass(frozen=True, slots=True)
 class AgentChange:
-    """What one judge says of old and new outputs: the difference in levels, and its p."""
+    """What one judge says of old and new outputs: the difference in levels, and its p.
+
+    So few cases that no difference between them would be enough (8, at 0.005) show nothing.
+    """
 
     difference: Interval
     p: float
@@ -29,6 +33,11 @@ class AgentChange:
     def changed(self) -> bool:
         """Whether the agent is another one than it was."""
         return self.p <= self.alpha
+
+    @property
+    def too_few(self) -> bool:
+        """Whether it could not have been said of so few cases, whatever their grades."""
+        return 2.0 ** (1 - self.difference.n) > self.alpha
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +53,11 @@ class Attribution:
         judge = "The judge changed" if self.judge.drifted else "The judge did not change"
         value = self.agent.difference.value
         worse = "became worse" if value < 0 else "became better"
-        agent = f"the agent {worse} ({value:+.2f} levels)" if self.agent.changed else (
-            "there is no evidence that the agent did"
-        )  # fmt: skip
+        agent = "there is no evidence that the agent did"
+        if self.agent.changed:
+            agent = f"the agent {worse} ({value:+.2f} levels)"
+        elif self.agent.too_few:
+            agent = f"{self.agent.difference.n} cases are too few to say whether the agent did"
         return f"{judge} (p = {self.judge.p:.2g}); {agent} (p = {self.agent.p:.2g})."
 
 
@@ -78,7 +89,7 @@ def attribute(
     if not known:
         raise RunsDiffer("(no case was graded in both)")
     before, after = zip(*known, strict=True)
-    found, p = paired(before, after, seed=seed)
+    found, p = paired(before, after, seed=seed, most=SCALE - 1)
     judge = (test or PermutationTest()).test(baseline, control, pin=pin)
     return Attribution(judge, AgentChange(found, p, alpha))
 

@@ -49,14 +49,20 @@ def _check(successes: int, trials: int, k: int) -> None:
 
 
 def paired(
-    old: Sequence[float], new: Sequence[float], *, confidence: float = 0.95, seed: int = 0
+    old: Sequence[float],
+    new: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+    most: float = 1.0,
 ) -> tuple[Interval, float]:
     """The mean difference new - old with its interval, and p (`sign_flip`); pairs in one order.
 
     A case that is hard for both says nothing about the difference. The interval is of the normal
-    distribution, with one pair more that went up by 1 and one that went down: that nothing has
-    changed, or only a little, in so many cases does not show that nothing will (Bonett and Price
-    2012). It holds 0 if, and only if, p is at least 1 - `confidence`: see `agreeing`.
+    distribution, with one pair more that went up by `most`, the largest difference that there can
+    be (1 of shares), and one that went down: that nothing has changed, or only a little, in so many
+    cases does not show that nothing will (Bonett and Price 2012). It holds 0 if, and only if, p is
+    at least 1 - `confidence`: see `agreeing`.
     Raises `ValueError` without cases, for sides of different lengths, or for what is no number.
     """
     differences = [after - before for before, after in zip(old, new, strict=True)]
@@ -64,7 +70,7 @@ def paired(
         raise ValueError("a difference is of at least one case, and of numbers")
     n = len(differences) + 2
     middle = sum(differences) / n
-    spread = (sum(one * one for one in differences) + 2) / n - middle * middle
+    spread = (sum(one * one for one in differences) + 2 * most * most) / n - middle * middle
     width = quantile(confidence) * sqrt(spread / n)
     value, p = fmean(differences), sign_flip(differences, seed=seed)
     low, high = min(value, middle - width), max(value, middle + width)

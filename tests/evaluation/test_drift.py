@@ -335,3 +335,13 @@ def test_the_one_who_changed_is_blamed():
     ] == seen  # fmt: skip
     with pytest.raises(RunsDiffer, match="only in one"):
         attribute(baseline, control, old, {"other": 3})
+
+
+@pytest.mark.parametrize(("n", "said"), [(8, "8 cases are too few to say"), (9, "became worse")])
+def test_so_few_cases_say_nothing_of_the_agent_and_that_is_said(n, said):
+    """Whatever their grades are: p cannot be small enough."""
+    baseline = Baseline("", "", {f"i{k}": (5, 6, 5, 6, 5) for k in range(30)})
+    control = {f"i{k}": 5 + k % 2 for k in range(30)}
+    old, new = ({f"c{k}": grade for k in range(n)} for grade in (10, 1))
+
+    assert said in attribute(baseline, control, old, new, test=TEST).words

@@ -118,3 +118,15 @@ def test_signs_and_mcnemar_agree_with_scipy():
     assert pytest.approx(drawn.pvalue, abs=0.01) == sign_flip(many)
     assert pytest.approx(stats.binomtest(3, 14).pvalue) == mcnemar_exact(3, 11)
     assert (1.0, 1.0) == (mcnemar_exact(0, 0), sign_flip([0, 0]))
+
+
+@pytest.mark.parametrize(("n", "share", "drop"), [(20, 0.05, 8), (30, 0.05, 8), (40, 0.05, 6)])
+def test_an_interval_of_levels_holds_the_truth_where_few_fall_far(n, share, drop):
+    """Grades differ by up to 9, and a difference that is rare may not have been seen yet."""
+    random, held = Random(0), 0
+    for _ in range(300):
+        new = [9.0 - drop * (random.random() < share) for _ in range(n)]
+        found, _ = paired([9.0] * n, new, most=9)
+        held += found.low <= -share * drop <= found.high
+
+    assert held >= 0.95 * 300
