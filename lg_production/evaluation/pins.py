@@ -12,14 +12,14 @@ from ..errors import JudgeRefused
 
 ALIAS = re.compile(
     r"(?<![a-z0-9])(?:latest|newest|stable|current|default|auto|exp(?:erimental)?)(?![a-z0-9])"
-    r"|(?<![a-z0-9])preview\Z",
+    r"|(?<![a-z0-9])(?<!-[0-9]{4}-)preview\Z",
     re.IGNORECASE,
 )
 """Words, and no parts of words: `stablelm` is a name."""
 MONTH, DAY = "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 DATED = re.compile(
     rf"(?<![0-9])20[0-9]{{2}}-?{MONTH}-?{DAY}(?![0-9])"
-    rf"|(?:\A|[-@])(?:{MONTH}{DAY}|2[0-9]{MONTH})\Z"
+    rf"|(?:\A|[-@])(?:{MONTH}{DAY}(?:-preview)?|2[0-9]{MONTH})\Z"
 )
 """A date as providers write it: 2024-08-06, 20250929; at the end also 0613, or a month: 2411."""
 WEIGHTS = re.compile(r"sha256:[0-9a-f]{64}")

@@ -83,15 +83,18 @@ def derived(outcome: Outcome) -> tuple[Behaviour, ...]:
 
     How it ended, which tools it used and whom it asked; that calls which a person or a guard
     held back are not made; that nothing is claimed that was not done; twice its steps. None is
-    derived that the outcome itself does not pass.
+    derived that the outcome itself does not pass. Of a run that raised, only that it should not:
+    until it is mended, the case fails.
     """
+    if outcome.ended == "error":
+        return (Ends(ended="done"), ClaimsOnlyDone())
     uses = [use for use in outcome.tools if use.name]  # a model may call "", which is no tool
     made = dict.fromkeys(use.name for use in uses if use.status != "not_run")
     done = dict.fromkeys(use.name for use in uses if use.status == "success")
     tools = {use.name for use in uses}
     asked = dict.fromkeys(_about(value, tools) for value in outcome.interrupts)
     found: list[Behaviour] = [
-        *([] if outcome.ended == "error" else [Ends(ended=outcome.ended)]),
+        Ends(ended=outcome.ended),
         UsesOnly(tools=tuple(made)),
         *(Uses(tool=tool) for tool in done),
         *(_held_back(outcome) if outcome.ended == "done" else ()),

@@ -24,7 +24,7 @@ def judge(model, provider="acme"):
     ("model", "version"),
     [
         ("gpt-4o", "latest"), ("claude-sonnet-latest", "20250929"), ("gpt-4o", "gpt-4o"),
-        ("gemini-2.5-flash", "preview"), ("m", "stable"), ("m", "v2"), ("m", "sha256:abc"), ("m", " "),
+        ("gemini-2.5-flash", "preview"), ("gpt-4-preview", "0613"), ("m", "stable"), ("m", "v2"), ("m", "sha256:abc"), ("m", " "),
         ("m", "1234"), ("m", "v9999"), ("m", "4096-context"), ("m", "8000"), ("m", "gpt-4-3106"),
         ("gpt-4o:newest", "2024-08-06"), ("stable", "sha256:" + "0" * 64),
     ],
@@ -38,7 +38,7 @@ def test_a_name_that_may_mean_another_model_tomorrow_is_refused(model, version):
 @pytest.mark.parametrize(
     "version",
     ["gpt-4o-2024-08-06", "20250929", "gpt-4-0613", "gemini-1.5-pro-002", "sha256:" + "0" * 64,
-     "0613", "mistral-large-2411", "claude-sonnet-4@20250514"],
+     "0613", "mistral-large-2411", "claude-sonnet-4@20250514", "gpt-4-0125-preview"],
 )  # fmt: skip
 def test_a_date_a_revision_and_the_hash_of_weights_are_pins(version):
     """As providers write them."""

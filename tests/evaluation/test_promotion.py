@@ -19,10 +19,11 @@ from langgraph.types import Command, interrupt
 
 from lg_production.errors import CaseInvalid
 from lg_production.evaluation.behaviours import Ends, Mentions
-from lg_production.evaluation.cases import case_of, load_suite
+from lg_production.evaluation.cases import Suite, case_of, load_suite
 from lg_production.evaluation.outcome import outcome_of
 from lg_production.evaluation.promotion import append, derived, promote
 from lg_production.evaluation.redaction import Redaction
+from lg_production.evaluation.running import Runner
 from lg_production.persistence.checkpointing import Checkpointer
 from tests.evaluation.test_cases import CASES, GOOD
 from tests.evaluation.test_outcome import OUTCOMES
@@ -160,8 +161,8 @@ def test_a_question_that_nobody_answered_before_the_next_input_ends_the_run():
         assert (Ends(ended="interrupted"), ()) == (case.behaviours[0], case.answers)
 
 
-def test_a_run_that_failed_is_a_case_without_an_end():
-    """How it should have ended is for a person to say."""
+def test_a_run_that_raised_is_a_case_that_fails_until_it_is_mended():
+    """It should end, and claim nothing that was not done. What else, is for a person to say."""
 
     def fail(state: MessagesState) -> dict[str, Any]:
         raise RuntimeError("no")
@@ -174,7 +175,11 @@ def test_a_run_that_failed_is_a_case_without_an_end():
         run(app)
 
     for source in (app, app.checkpointer):
-        assert "ends" not in [one.kind for one in promoted(source).behaviours]
+        case = promoted(source)
+        (trial,) = Runner(app, Suite("s", "v1", (case,))).run().trials
+
+        assert ["ends", "claims_only_done"] == [one.kind for one in case.behaviours]
+        assert not trial.passed
 
 
 def test_what_was_abandoned_by_going_back_does_not_count():
@@ -332,11 +337,12 @@ def test_your_own_behaviours_replace_the_derived():
 
 @given(OUTCOMES)
 def test_what_is_derived_holds_for_what_it_is_derived_of(outcome):
-    """At least one behaviour, and each passes."""
+    """At least one behaviour, and each passes; but that a run should end which has raised."""
     found = derived(outcome)
+    raised = outcome.ended == "error"
 
     assert found
-    assert [True] * len(found) == [one.check(outcome).passed for one in found]
+    assert [not raised, *[True] * (len(found) - 1)] == [one.check(outcome).passed for one in found]
 
 
 def test_a_call_that_was_held_back_must_not_be_made():
