@@ -111,7 +111,8 @@ class Report:
 
     `hash` is that of the data: two reports are of the same cases if it is the same. `settings`
     are what else would make a difference; `judges` the pins of the judges; `words` the hash of the
-    words by which `claims_only_done` knows a claim, "" if nobody noted it.
+    words by which `claims_only_done` knows a claim, "" if nobody noted it; `known` how many of the
+    trials an earlier call had run, and left in the journal.
     """
 
     suite: str
@@ -127,6 +128,7 @@ class Report:
     software: Mapping[str, str] = field(default_factory=dict)
     stopped: str = ""
     words: str = ""
+    known: int = 0
 
     @cached_property
     def results(self) -> tuple[CaseResult, ...]:
@@ -172,7 +174,7 @@ class Report:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all trials."""
+        """Tokens of all trials, without those of judges."""
         return sum(trial.outcome.tokens for trial in self.trials)
 
     def stored(self) -> dict[str, Any]:
@@ -185,7 +187,13 @@ class Report:
     @property
     def remarks(self) -> list[str]:
         """What whoever reads the figures should know, in sentences."""
-        return [*self._ungraded(), *self._unasked()]
+        return [*self._ungraded(), *self._unasked(), *self._known()]
+
+    def _known(self) -> Iterable[str]:
+        """The trials that this run has not run."""
+        if self.known:
+            n = len(self.trials)
+            yield f"{self.known} of {n} trials are of an earlier run: its journal had them."
 
     def _ungraded(self) -> Iterable[str]:
         """The judges that graded nothing at all."""

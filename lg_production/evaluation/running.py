@@ -25,6 +25,7 @@ from .journal import Journal
 from .on_time import OutOfTime, begun, within
 from .outcome import Outcome
 from .playing import Price, play
+from .redaction import redact
 from .results import Report, Trial
 from .targets import Target, target_of
 
@@ -41,12 +42,15 @@ class Runner:
 
     Each case is run `repeat` times, each time on a thread of its own, `workers` at once. With a
     `journal` a run that was killed goes on where it stood, if data, target and settings are the
-    same, else `RunsDiffer`; whether the code is, only you know. What a case raises is its outcome.
+    same, else `RunsDiffer`; whether the code is, only you know: of a graph, its nodes, edges and
+    the names of what they run are compared. A complete journal runs nothing, so take another for
+    another run; the report says how many trials were `known`. What a case raises is its outcome.
     `timeout`: seconds for the agent, and for each judge after it. `budget_usd` and `budget_tokens`
     are for this call of `run`: no trial begins once they are reached (those that run then may
     exceed them), nor, with a budget of money, after a trial whose price is unknown. Tokens that no
-    model tells are not counted. `price` tells what an answer of a model costs. `judges` grade
-    every trial; grades do not decide whether it passed. Raises `SuiteEmpty`.
+    model tells are not counted; a judge's are, in tokens alone: nobody tells its price. `price`
+    tells what an answer of a model costs. `judges` grade every trial; grades do not decide whether
+    it passed. Raises `SuiteEmpty`.
     """
 
     def __init__(
@@ -86,12 +90,13 @@ class Runner:
             if self.journal is not None:
                 journal = stack.enter_context(Journal(self.journal, self.header()))
                 done += journal.trials
+            known = len(done)
             stopped = self._run(done, journal)
         return Report(
             self.suite.name, self.suite.version, self.suite.hash, self.target.name,
             tuple(case.stored() for case in self.suite.cases), tuple(self._ordered(done)),
             self.settings(), tuple(pin_of(judge) for judge in self.judges), started,
-            time.monotonic() - began, software(), stopped, words_hash(),
+            time.monotonic() - began, software(), stopped, words_hash(), known,
         )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:
@@ -102,7 +107,8 @@ class Runner:
         """What must be the same for a run to go on."""
         return {
             "suite": self.suite.name, "version": self.suite.version, "hash": self.suite.hash,
-            "target": self.target.name, "judges": [pin_of(judge) for judge in self.judges],
+            "target": self.target.name, "shape": self.target.shape,
+            "judges": redact([pin_of(judge) for judge in self.judges]),
             "words": words_hash(), **self.settings(),
         }  # fmt: skip
 
@@ -145,7 +151,9 @@ class Runner:
     def _over(self, done: Sequence[Trial]) -> str:
         """Which budget forbids another trial: "budget", "price" if nobody knows, or ""."""
         outcomes = [trial.outcome for trial in done]
-        if self.budget_tokens is not None and sum(o.tokens for o in outcomes) >= self.budget_tokens:
+        judged = sum(int(grade.get("tokens") or 0) for trial in done for grade in trial.grades)
+        tokens = judged + sum(o.tokens for o in outcomes)
+        if self.budget_tokens is not None and tokens >= self.budget_tokens:
             return "budget"
         if self.budget_usd is None:
             return ""

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import (
@@ -41,6 +42,15 @@ class Target:
     name: str
     it: Any
     awaited: bool | None = None
+
+    @property
+    def shape(self) -> str:
+        """SHA-256 of a graph's nodes, edges and what they run; empty for what makes one."""
+        graph = self.it.compile() if isinstance(self.it, StateGraph) else self.it
+        if not isinstance(graph, Pregel):
+            return ""
+        drawn = [graph.get_graph().to_json(), {n: _runs(one) for n, one in graph.nodes.items()}]
+        return sha256(json.dumps(drawn, sort_keys=True, default=str).encode()).hexdigest()
 
     @contextmanager
     def made(self, case: Case, loop: asyncio.Runner) -> Iterator[Any]:
@@ -190,6 +200,13 @@ def async_only(graph: Pregel[Any, Any, Any, Any]) -> bool:
 def _routes(graph: Any) -> Iterable[Any]:
     branches = getattr(getattr(graph, "builder", None), "branches", {})
     return [branch.path for named in branches.values() for branch in named.values()]
+
+
+def _runs(node: Any) -> str:
+    """The name of what a node runs."""
+    bound = node.bound
+    function = getattr(bound, "func", None) or getattr(bound, "afunc", None) or type(bound)
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
 
 
 def _awaited(runs: Any, name: str) -> bool:

@@ -232,9 +232,51 @@ def test_a_run_of_other_data_settings_or_words_does_not_go_on(tmp_path, monkeypa
         Runner(builder, suite(case("a", "x")), journal=journal).run()
     with pytest.raises(RunsDiffer, match="repeat: 1, now 2"):
         Runner(builder, suite(), journal=journal, repeat=2).run()
+    with pytest.raises(RunsDiffer, match="target"):
+        Runner(builder().compile(), suite(), journal=journal).run()
     monkeypatch.setattr(running, "words_hash", lambda: "other")
     with pytest.raises(RunsDiffer, match="now 'other'"):
         Runner(builder, suite(), journal=journal).run()
+
+
+def test_another_graph_does_not_go_on_with_a_journal(tmp_path):
+    """Every compiled graph is called LangGraph: its nodes, edges and what they run tell them apart."""
+    journal = tmp_path / "j.jsonl"
+    Runner(builder().compile(), suite(), journal=journal).run()
+    more = builder().add_node("more", lambda state: {}).add_edge("act", "more")
+    other = StateGraph(MessagesState).add_node("act", lambda state: {}).add_edge(START, "act")
+    again = Runner(builder().compile(), suite(), journal=journal).run()
+    for graph in (more, other):
+        with pytest.raises(RunsDiffer, match="shape"):
+            Runner(graph.compile(), suite(), journal=journal).run()
+
+    assert (20, ["20 of 20 trials are of an earlier run: its journal had them."]) == (
+        again.known, again.remarks,
+    )  # fmt: skip
+
+
+def test_a_journal_holds_no_secret_of_a_judges_pin(tmp_path):
+    """And a run goes on whatever the secret is now."""
+    journal = tmp_path / "j.jsonl"
+    for key in ("hunter2Zq9x", "hunter3Zq9x"):
+        judge = Judge.of("acme", "j", "20260101", lambda _: "score: 7", "Fair?", {"api_key": key})
+        Runner(builder, suite(case("a", "trip")), judges=[judge], journal=journal).run()
+
+    assert "hunter" not in journal.read_text()
+
+
+def test_what_a_judge_uses_counts():
+    """As the model tells it: who pays for a judge has a budget, too."""
+    model = ScriptedChatModel(
+        lambda _: "reason: ok\nscore: 7", usage=(90, 10), model_name="j-20260101"
+    )
+    judge = Judge.of("acme", "j", "20260101", model, "Fair?")
+    report = Runner(builder, suite(), workers=1, budget_tokens=240, judges=[judge]).run()
+
+    assert ("budget", 2) == (report.stopped, len(report.trials))
+    assert (200, 40) == (
+        sum(grade["tokens"] for trial in report.trials for grade in trial.grades), report.tokens,
+    )  # fmt: skip
 
 
 def test_a_budget_begins_no_trial_once_it_is_reached(tmp_path):
