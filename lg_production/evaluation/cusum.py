@@ -25,6 +25,9 @@ from .permuting import residuals
 
 ALLOWANCE = 0.5
 """What each step forgets, in standard deviations: half of the shift that is looked for."""
+FURTHEST = 2.5
+"""What a grade may add to the sums of the level, in standard deviations: one that was given upside
+down, today or at the pin, is no drift (as Winsor's). The sum of noise lives on such grades."""
 RUNS, ITEMS = 4_000, 2_000
 """Simulated control sets, and the items that they are drawn from."""
 
@@ -65,7 +68,7 @@ class Scale:
 
     def step(self, residual: float) -> tuple[float, float, float]:
         """What a residual adds to the sums upwards, downwards and of noise."""
-        z = residual / self.deviation
+        z = max(-FURTHEST, min(FURTHEST, residual / self.deviation))
         away = (abs(residual) - self.distance) / self.spread
         return z - ALLOWANCE, -z - ALLOWANCE, away - ALLOWANCE
 

@@ -40,7 +40,10 @@ def target(name: str) -> Target:
 def told(report: Report) -> dict[str, list[str]]:
     """What was wrong, by the cases that failed."""
     return {
-        trial.case: [f"{v.behaviour}: {v.why}" for v in trial.verdicts if not v.passed]
+        trial.case: [
+            trial.outcome.error,
+            *(f"{v.behaviour}: {v.why}" for v in trial.verdicts if not v.passed),
+        ]
         for trial in report.trials
         if not trial.passed
     }
