@@ -71,9 +71,10 @@ def trials(file: Path) -> dict[str, str]:
 def test_ctrl_c_ends_a_process_whose_agent_hangs(folder):
     """What has ended is in the report, and the same command goes on."""
     command = [*COMMAND, "--graph", "agent:maker", "--json", "r.json"]
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    process = subprocess.Popen(  # a suite that is run in the background would ignore Ctrl-C
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     try:
         until = time.monotonic() + LONG
         while not ((folder / "begun").exists() and noted(folder) == 1):
