@@ -46,7 +46,7 @@ class Target:
     @property
     def shape(self) -> str:
         """SHA-256 of a graph's nodes, edges and what they run; empty for what makes one."""
-        graph = self.it.compile() if isinstance(self.it, StateGraph) else self.it
+        graph = runnable(self.it)
         if not isinstance(graph, Pregel):
             return ""
         drawn = [graph.get_graph().to_json(), {n: _runs(one) for n, one in graph.nodes.items()}]

@@ -91,9 +91,7 @@ class InjectionFilter(ToolWrapper):
 
     def steps(self, request: ToolCallRequest, handler: Handler) -> Steps[ToolResult]:
         """Call the tool, and treat what it answers."""
-        before = messages_of(request.state, self.messages_key)
-        result = yield from handler(request)
-        return (yield from each(result, self._treated, self.messages_key, before=before))
+        return (yield from each(request, handler, self._treated, self.messages_key))
 
     def _treated(self, message: BaseMessage) -> Steps[BaseMessage]:
         return treated(message, (yield from self.judge(message)))

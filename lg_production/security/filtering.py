@@ -211,13 +211,20 @@ def kept_text(message: BaseMessage) -> str:
     parts = [(said, text) for said, text in parts_of(whole) if not only or said == "document"]
     several = len({said for said, _ in parts}) > 1
     shown = [f"[{said}]\n{text}" if several else text for said, text in parts]
-    return "".join(map(_shown, "\n\n".join(shown)))
+    return "\n\n".join(shown).translate(SEEN)
 
 
-def _shown(letter: str) -> str:
+class _Seen(dict[int, str]):
     """A letter as it is, or its number if nobody would see it."""
-    seen = letter == "\n" or (letter.isprintable() and visible(letter) == letter)
-    return letter if seen else letter.encode("unicode_escape").decode()
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        seen = letter == "\n" or (letter.isprintable() and visible(letter) == letter)
+        self[code] = shown = letter if seen else letter.encode("unicode_escape").decode()
+        return shown
+
+
+SEEN = _Seen()
 
 
 def is_kept_back(message: BaseMessage) -> bool:

@@ -166,9 +166,7 @@ class OutputFilter(ToolWrapper, ModelWrapper):
             if guises:
                 yield from self._reject(call["name"], [f"canary_{guise}" for guise in guises])
                 return in_place_of(call, f"{call['name']} was not carried out.")
-        before = messages_of(request.state, self.messages_key)
-        result = yield from handler(request)
-        return (yield from each(result, self._answer, self.messages_key, before=before))
+        return (yield from each(request, handler, self._answer, self.messages_key))
 
     def _answer(self, message: ToolMessage) -> Steps[BaseMessage]:
         return (yield from self.clean(message, links=self.policy.tool_links))

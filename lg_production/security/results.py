@@ -25,16 +25,17 @@ Change: TypeAlias = Callable[[BaseMessage], Steps[Any]]
 
 
 def each(
-    result: Any,
+    request: ToolCallRequest,
+    handler: Handler,
     change: Callable[[ToolMessage], Steps[Any]],
     messages_key: str = "messages",
-    *,
-    before: Sequence[Any] = (),
 ) -> Steps[ToolResult]:
-    """The result with every tool message in it changed; of a `Command`, all that it gives on.
+    """Make the call, and change every tool message that it gives; of a `Command`, all it gives on.
 
-    `before`: the messages of the state. A handoff gives them back, and those stay as they are.
+    The messages of the state, which a handoff gives back, stay as they are.
     """
+    before = messages_of(request.state, messages_key)
+    result = yield from handler(request)
 
     def changed(message: BaseMessage) -> Steps[Any]:
         return (yield from change(message)) if isinstance(message, ToolMessage) else message

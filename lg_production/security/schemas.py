@@ -13,7 +13,6 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError
 
 from ..core.events import Event, Observer
-from ..core.identity import messages_of
 from ..core.keys import NOT_UTF8
 from ..core.steps import Emit, Steps
 from ..core.wrappers import Handler, ToolResult, ToolWrapper, in_place_of, is_refusal
@@ -70,10 +69,8 @@ class Validated(ToolWrapper):
             return in_place_of(
                 call, f"The arguments of {call['name']} do not fit: {said(problems)}."
             )
-        result = yield from handler(request)
-        before = messages_of(request.state, self.messages_key)
         change = partial(self._answered, call)
-        return (yield from each(result, change, self.messages_key, before=before))
+        return (yield from each(request, handler, change, self.messages_key))
 
     def _inputs(self, request: ToolCallRequest) -> Iterator[str]:
         """What is wrong with the arguments, field by field."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.types import Command, Overwrite, Send
 
-from lg_production.core.steps import drive
+from lg_production.core.steps import Call, drive
 from lg_production.core.wrappers import in_place_of
 from lg_production.security.anchoring import approved_in
 from lg_production.security.channels import channel_of, labelled, noted, provenance_of, texts
@@ -203,7 +204,9 @@ def test_what_was_judged_before_is_not_judged_again():
         seen.append(message)
         return message
 
-    drive(each(Command(update={"messages": [*STATE, answer()]}), look, before=STATE), None)  # type: ignore[arg-type]
+    gives = Command(update={"messages": [*STATE, answer()]})
+    request: Any = SimpleNamespace(state={"messages": STATE})
+    drive(each(request, lambda _: Call(lambda: gives), look), None)  # type: ignore[arg-type]
 
     assert [answer()] == seen
 
